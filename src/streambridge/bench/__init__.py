@@ -1,0 +1,1 @@
+"""Benchmarks through the same Session that serves users, one file each."""

@@ -1,0 +1,1 @@
+"""What to remember: the buffer, and policies that say in integers what to merge and what to forget."""

@@ -1,0 +1,1 @@
+"""Pure arithmetic: events against timelines. Knows no model and no file."""

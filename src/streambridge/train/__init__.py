@@ -1,0 +1,1 @@
+"""Training of the gate and the backbone from recipes."""

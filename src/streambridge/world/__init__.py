@@ -1,0 +1,1 @@
+"""A procedural video world with exact ground truth. Knows no model."""

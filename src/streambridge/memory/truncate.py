@@ -1,0 +1,54 @@
+"""A baseline: the newest items, pictures and words alike (an ablation of arXiv 2505.05467). Knows integers only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from streambridge.memory.draft import Draft, check_share, over
+from streambridge.memory.yielding import drop_misfits
+from streambridge.types import Layout, Shape, Shapes
+
+
+@dataclass(eq=False)
+class Truncate:
+    """Keeps the end of the sequence, cut between items; pinned questions always stay.
+
+    Above the budget the oldest items go until memory costs no more than the low-water mark. The newest item stays
+    whenever it fits the budget.
+
+    Args:
+        low: the low-water mark, as a share of the budget.
+
+    Raises:
+        WrongUse: when `low` is not above 0 and up to 1.
+    """
+
+    low: float = 0.75
+    name: str = field(default="truncate", init=False)
+    bounded: bool = field(default=True, init=False)
+    at: Literal["frame", "answer"] = field(default="frame", init=False)
+    keeps: bool = field(default=True, init=False)
+    reserves: bool = field(default=True, init=False)
+
+    def __post_init__(self) -> None:
+        check_share("low", self.low)
+
+    def __call__(self, rounds: Shapes, budget: int, count: Callable[[Sequence[Shape]], int]) -> Layout | None:
+        """Decide where to cut."""
+        if over(rounds, budget) <= 0:
+            return None
+        draft = Draft(rounds, count)
+        drop_misfits(draft, budget)
+        free = [slot for slot in draft.slots() if not slot.shape.pinned]
+        last = free[-1] if free else None
+        for slot in free:
+            goal = budget if slot is last else int(budget * self.low)
+            if draft.tokens <= goal:
+                break
+            draft.let_go(slot)
+        return draft.layout()
+
+
+OFFER = Truncate

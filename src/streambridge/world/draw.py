@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from streambridge.errors import WrongUse
 from streambridge.world.script import FULL, State, Step, Thing, World, tick_of
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ _RGB: Final = {
 }
 _INK: Final = (35, 32, 30)
 _PLACES: Final = ((0.5, 1.5), (1.5, 1.5), (2.5, 1.5), (0.5, 2.5))  # centres (x, y) in thirds, of the four cells
+_SIZES: Final = range(8, 1024)  # below, no letter can be drawn; above, the bank of noise is too small
 _NOISE: Final = np.random.default_rng(7).standard_normal(1 << 20, dtype=np.float32)  # a bank to cut grain from
 
 
@@ -35,10 +37,15 @@ class Painter:
 
     Args:
         world: what to draw.
-        size: pixels a side.
+        size: pixels a side, 8 to 1023.
+
+    Raises:
+        WrongUse: for another size.
     """
 
     def __init__(self, world: World, size: int = SIZE) -> None:
+        if size not in _SIZES:
+            raise WrongUse(f"a world is drawn at 8 to 1023 pixels a side; got size={size!r}")
         self.world, self.size = world, size
         rng = world.rng(5)
         self._margin = max(2, size // 16)
@@ -120,7 +127,8 @@ class _Pen:
         self.draw.rectangle(self.box(2.1, 2.06, 0.8, 0.86), fill=(225, 230, 232))
         if step is not None and level:
             high = 0.8 * level / FULL
-            self.draw.rectangle(self.box(2.13, 2.06 + 0.83 - high, 0.74, high), fill=_tinted(_RGB[step.colour], self.rng))
+            fill = _tinted(_RGB[step.colour], self.rng)
+            self.draw.rectangle(self.box(2.13, 2.06 + 0.83 - high, 0.74, high), fill=fill)
 
 
 def _circle(pen: _Pen, x: float, y: float, r: float, fill: tuple[int, ...]) -> None:
@@ -142,7 +150,8 @@ def _star(pen: _Pen, x: float, y: float, r: float, fill: tuple[int, ...]) -> Non
 
 
 def _jug(pen: _Pen, x: float, y: float, fill: tuple[int, ...]) -> None:
-    pen.poly([(x - 0.3, y - 0.35), (x + 0.38, y - 0.35), (x + 0.2, y - 0.1), (x + 0.2, y + 0.38), (x - 0.3, y + 0.38)], _INK)
+    body = [(-0.3, -0.35), (0.38, -0.35), (0.2, -0.1), (0.2, 0.38), (-0.3, 0.38)]
+    pen.poly([(x + dx, y + dy) for dx, dy in body], _INK)
     pen.draw.rectangle(pen.box(x - 0.22, y - 0.05, 0.34, 0.35), fill=fill)
 
 
@@ -190,4 +199,5 @@ def _texture(rng: np.random.Generator, size: int) -> NDArray[np.float32]:
         small = rng.standard_normal((24, 24)).astype(np.float32)
         picture = Image.fromarray(small).resize((size, size), Image.Resampling.BILINEAR)
         pattern = np.asarray(picture) * rng.uniform(4, 12)
-    return np.clip(base + pattern[..., None], 20, 235).astype(np.float32)
+    desk: NDArray[np.float32] = np.clip(base + pattern[..., None], 20, 235).astype(np.float32)
+    return desk

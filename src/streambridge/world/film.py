@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from streambridge.errors import BadInput
+from streambridge.errors import BadInput, WrongUse
 from streambridge.world.draw import SIZE, Painter
 from streambridge.world.script import TICKS_PER_S, World
 
@@ -23,10 +23,13 @@ def film(
 
     Raises:
         BadInput: when the file cannot be written.
+        WrongUse: for a size that is odd or that nothing can be drawn at.
     """
     import av
 
     painter = Painter(world, size)
+    if size % 2:
+        raise WrongUse(f"a film needs an even number of pixels a side; got size={size}, try {size + 1}")
     try:
         with av.open(str(path), "w") as file:
             stream = file.add_stream("libx264", rate=TICKS_PER_S, options={"crf": "28", "preset": "veryfast"})
@@ -37,6 +40,6 @@ def film(
                 file.mux(stream.encode(picture))
                 tell((tick + 1) / world.ticks)
             file.mux(stream.encode(None))
-    except OSError as err:  # the library's errors of files are OSErrors
+    except (OSError, ValueError, av.FFmpegError) as err:  # a ValueError: no such format, or none for this codec
         raise BadInput(f"cannot write {path}: {err}; name a file that can be written, ending in .mp4") from err
     return Path(path)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Final, Literal, TypeAlias
 
 import numpy as np
@@ -87,14 +88,16 @@ class World:
         split: `train`, `dev` or `test`; worlds of different splits share no randomness.
 
     Raises:
-        WrongUse: for a negative seed, a length that is not positive, or an unknown split.
+        WrongUse: for a seed that is no whole number from 0 on, a length that is not positive, or an unknown split.
     """
 
     def __init__(self, seed: int, duration_s: float, split: Split = "test") -> None:
-        if seed < 0 or not 0 < duration_s < 1e6 or split not in SPLITS:
+        whole = isinstance(seed, Integral) and not isinstance(seed, bool) and seed >= 0
+        long = isinstance(duration_s, Real) and not isinstance(duration_s, bool) and 0 < duration_s < 1e6
+        if not whole or not long or split not in list(SPLITS):
             raise WrongUse(
-                f"a world needs a seed >= 0, a length in seconds and a split of {list(SPLITS)}; "
-                f"got seed={seed}, duration_s={duration_s}, split={split!r}"
+                f"a world needs a whole seed >= 0, a length in seconds below a million and a split of {list(SPLITS)}; "
+                f"got seed={seed!r}, duration_s={duration_s!r}, split={split!r}"
             )
         self.seed, self.duration_s, self.split = seed, float(duration_s), split
         self.ticks = int(np.ceil(duration_s * TICKS_PER_S))

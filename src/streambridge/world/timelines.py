@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from streambridge.types import Media, Question, Reference, Timeline
-from streambridge.world.script import NUMBERS, WORDS, World
+from streambridge.world.script import NUMBERS, TICKS_PER_S, WORDS, World
 from streambridge.world.truth import QUESTIONS, TAUGHT, WATCHES
 
 LAST_S: Final = 1.0  # what happens in the last second may fall between two frames and is not expected
@@ -59,7 +59,8 @@ class Script:
 def some_sign(world: World, rng: np.random.Generator, after: float) -> str:
     """A word or number to wait for: three times in four one that will come, never the one in view."""
     now = world.state(after).sign
-    coming = [str(v) for tick, v in zip(world.sign.ticks, world.sign.values, strict=True) if tick > after * 8 and v != now]
+    shown = [(tick, str(text)) for tick, text in zip(world.sign.ticks, world.sign.values, strict=True)]
+    coming = [text for tick, text in shown if tick > after * TICKS_PER_S and text != now]
     if coming and rng.random() < 0.75:
         return str(rng.choice(coming))
     return str(rng.choice([word for word in [*WORDS, *map(str, NUMBERS)] if word != now]))

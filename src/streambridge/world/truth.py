@@ -35,11 +35,20 @@ class Asking:
 
 @dataclass(frozen=True, slots=True)
 class Watching:
-    """A kind of standing watch: ways to put it, and `(world, arg) -> (time, words)` for all that happens."""
+    """A kind of standing watch.
+
+    Attributes:
+        wording: ways to put it.
+        happens: `(world, arg) -> (time, words)` for all that happens.
+        needs_sign: it asks about a word or number of the sign.
+        holds: `(world, t, arg)`: what was asked for is in view and lasts; None where each time is an instant. A gate
+            may learn from all that time; its trigger fires where it begins.
+    """
 
     wording: tuple[str, ...]
     happens: Callable[[World, str], Iterator[tuple[float, str]]]
     needs_sign: bool = False
+    holds: Callable[[World, float, str], bool] | None = None
 
 
 def doing(step: Step) -> str:
@@ -165,6 +174,7 @@ WATCHES: Final[dict[str, Watching]] = {
         ("Tell me when the sign says {arg}.", "Say so as soon as the sign says {arg}.", "Wait for {arg} on the sign."),
         _sign_says,
         needs_sign=True,
+        holds=lambda world, t, arg: world.state(t).sign == arg,
     ),
 }
 
@@ -175,8 +185,10 @@ ABOUT: Final = {name: kind.about for name, kind in QUESTIONS.items()}
 def all_sentences() -> Iterator[str]:
     """Everything that may be asked or answered, for a tokenizer to learn its words from."""
     signs = [*WORDS, *(str(number) for number in NUMBERS)]
-    for kind in (*QUESTIONS.values(), *WATCHES.values()):
-        yield from (wording.format(arg=sign) for wording in kind.wording for sign in (signs if kind.needs_sign else ("",)))
+    kinds: list[Asking | Watching] = [*QUESTIONS.values(), *WATCHES.values()]
+    for kind in kinds:
+        args = signs if kind.needs_sign else [""]
+        yield from (wording.format(arg=arg) for wording in kind.wording for arg in args)
     for seed in range(40):
         world = World(seed, 300.0, "train")
         for asking in QUESTIONS.values():

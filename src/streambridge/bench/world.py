@@ -13,6 +13,7 @@ from streambridge.errors import WrongUse
 from streambridge.replay import replay
 from streambridge.scoring.answers import StreamScore, combine, score_stream
 from streambridge.session import ANSWER_LEN, Session
+from streambridge.sources.source import checked_fps
 from streambridge.types import Activation, Backbone, Compression, Event, Frame, Timeline
 from streambridge.world.draw import Painter
 from streambridge.world.script import Split, World
@@ -41,6 +42,10 @@ class Setting:
     compression: Compression | None = None
     max_len: int | None = None
     fps: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse a rate that makes no stream."""
+        checked_fps(self.fps)
 
     def answer_room(self) -> int:
         """Tokens that a session reserves for its answer."""
@@ -72,10 +77,12 @@ class Bench:
     def __post_init__(self) -> None:
         """Refuse numbers that make no stream."""
         unknown = sorted(set(self.kinds) - set(QUESTIONS))
-        if unknown or self.seed < 0 or not 1 <= self.streams <= SEEDS_APART or not 0.2 <= self.minutes <= 10_000:
+        whole = all(isinstance(number, int) for number in (self.seed, self.streams))
+        long = isinstance(self.minutes, int | float) and 0.2 <= self.minutes <= 10_000
+        if unknown or not whole or self.seed < 0 or not 1 <= self.streams <= SEEDS_APART or not long:
             raise WrongUse(
-                f"a world bench takes seed >= 0, 1 to {SEEDS_APART} streams, 0.2 or more minutes and kinds of "
-                f"{', '.join(QUESTIONS)}; got seed {self.seed}, {self.streams} streams, {self.minutes:g} minutes"
+                f"a world bench takes a seed from 0 on, 1 to {SEEDS_APART} streams, 0.2 or more minutes and kinds of "
+                f"{', '.join(QUESTIONS)}; got seed {self.seed!r}, {self.streams!r} streams, {self.minutes!r} minutes"
                 + (f", unknown kinds {', '.join(unknown)}" if unknown else "")
             )
 

@@ -40,7 +40,16 @@ def _known(model: str) -> str:
 def backbone_for(model: str) -> Backbone:
     """The Video-LLM of that name."""
     backbone: Backbone = load("backbones", model)
+    if model == TINY:
+        _one_thread()
     return backbone
+
+
+def _one_thread() -> None:
+    """So small a model loses more by sharing its work among threads than it gains, above all on a busy machine."""
+    import torch
+
+    torch.set_num_threads(1)
 
 
 def gate_for(activation: str, backbone: Backbone, threshold: float | None, rest_s: float | None) -> Activation:

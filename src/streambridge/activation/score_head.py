@@ -1,0 +1,150 @@
+"""The trained gate: a score after each frame, a fire where the trigger says so. Knows no session and no answer model.
+
+One step costs one frame: the cache holds the question, the frames and the own answers so far; <ACT> is cut from it at
+once. When the reach is full the older half is let go and the rest is read anew, so a step always equals the training
+forward of what is held.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+
+from streambridge.activation.score_net import Entry, Reach, ScoreNet, read_net
+from streambridge.activation.trigger import Trigger, TriggerSettings
+from streambridge.errors import BadInput, WrongUse
+from streambridge.types import Backbone, Decision, Frame, FrameTokens, GateTokens
+
+EMBEDDED: Final = Path(__file__).parent.parent / "embedded" / "gate"
+
+
+class ScoreHead:
+    """A gate read from a folder.
+
+    Args:
+        sight: the backbone whose eyes it shares (the embedded gate: `tiny`).
+        shared: `sight` is the session's own backbone, so its tokens are used as they come.
+        folder: of the gate; None for the embedded one.
+        threshold: a score above it may fire; None: as chosen in training.
+        rest_s: seconds of rest after a fire; None: as chosen in training.
+
+    Raises:
+        BadInput: when the folder holds no gate.
+        WrongUse: when a number makes no sense.
+    """
+
+    name = "score_head"
+
+    def __init__(
+        self,
+        sight: Backbone,
+        shared: bool = True,
+        folder: str | Path | None = None,
+        threshold: float | None = None,
+        rest_s: float | None = None,
+    ) -> None:
+        where = Path(folder) if folder is not None else EMBEDDED
+        self.net, self.tokenizer, trigger = read_net(where)
+        self.trigger = _changed(_trained(trigger, where), threshold, rest_s)
+        self._sight, self._shared = sight, shared
+
+    def look(self, frame: Frame, tokens: FrameTokens) -> GateTokens:
+        """The vision tokens float32 [P, V] of a frame, made once for all Watches."""
+        seen = tokens if self._shared else self._sight.encode(frame)
+        return GateTokens({"tokens": seen.bundle["embeds"]}, frame.t)
+
+    def watch(self, question: str, t: float) -> ScoreWatch:
+        """Begin to watch for a question."""
+        return ScoreWatch(self.net, self.encode_text(question), Trigger(self.trigger), self.encode_text)
+
+    def encode_text(self, text: str) -> list[int]:
+        """Ids of words; what looks like a special token is only words."""
+        ids: list[int] = self.tokenizer.encode(text.replace("<|", "< |") + "\n", add_special_tokens=False).ids
+        return ids
+
+    def settings(self) -> Mapping[str, Any]:
+        """The numbers that decide."""
+        return {"gate": self.name, **self.trigger.mapping(), **asdict(self.net.reach)}
+
+
+def _trained(saved: Mapping[str, Any], where: Path) -> TriggerSettings:
+    try:
+        return TriggerSettings(**saved)
+    except (TypeError, WrongUse) as err:
+        raise BadInput(f"{where} cannot be read as a gate: its trigger is {saved!r:.200}: {err}") from err
+
+
+def _changed(trained: TriggerSettings, threshold: float | None, rest_s: float | None) -> TriggerSettings:
+    if threshold is not None:
+        lies_below = trained.rearm is None or trained.rearm <= threshold  # else: half, as by default
+        trained = replace(trained, threshold=threshold, rearm=trained.rearm if lies_below else None)
+    return trained if rest_s is None else replace(trained, rest_s=rest_s)
+
+
+class ScoreWatch:
+    """One question being watched for: the entries held, and the cache they were read into."""
+
+    def __init__(
+        self, net: ScoreNet, question: Sequence[int], trigger: Trigger, encode_text: Callable[[str], list[int]]
+    ) -> None:
+        self.net, self.trigger, self._encode = net, trigger, encode_text
+        self.entries: list[Entry] = [question]
+        self._cache: Any = None
+        self._read = 0  # entries that are in the cache
+        self._at = 0  # the next position
+
+    @torch.inference_mode()
+    def observe(self, frame: GateTokens) -> Decision:
+        """Judge the newest frame."""
+        self.entries.append(frame.bundle["tokens"])
+        if sum(isinstance(entry, Tensor) for entry in self.entries) > self.net.reach.frames:
+            self.entries = cut(self.entries, self.net.reach)
+            self._cache = None
+        score = float(torch.sigmoid(self._step()))
+        return Decision(score, self.trigger.step(score, frame.t))
+
+    def heard(self, text: str, t: float) -> None:
+        """An own answer joins the line, as in training."""
+        self.entries.append(self._encode(text))
+
+    def _step(self) -> Tensor:
+        """Read what is not in the cache yet, with <ACT> at the very end, and cut <ACT> off again."""
+        if self._cache is None:
+            self._cache, self._read, self._at = DynamicCache(), 0, 0
+        rows = torch.cat([self.net.embed(entry) for entry in self.entries[self._read :]])  # [n, D]
+        self._read = len(self.entries)
+        embeds = torch.cat([rows, self.net.act[None]])[None]
+        positions = torch.arange(self._at, self._at + embeds.shape[1])[None]
+        self._at += len(rows)
+        out = self.net.decoder(
+            inputs_embeds=embeds, position_ids=positions, past_key_values=self._cache, use_cache=True
+        )
+        self._cache.crop(-1)
+        logit: Tensor = self.net.head(out.last_hidden_state[0, -1])
+        return logit
+
+
+def cut(entries: Sequence[Entry], reach: Reach) -> list[Entry]:
+    """The question, the newest own answers, and the newer half of the frames with the answers among them."""
+    keep, frames = len(entries), 0
+    while frames < max(1, reach.frames // 2):
+        keep -= 1
+        frames += isinstance(entries[keep], Tensor)
+    older = [entry for entry in entries[1:keep] if not isinstance(entry, Tensor)]
+    return [entries[0], *older[max(0, len(older) - reach.answers) :], *entries[keep:]]
+
+
+def example() -> ScoreHead:
+    """The embedded gate with eyes of its own, for the promise tests, which bring no backbone."""
+    from streambridge.backbones.tiny import Tiny
+
+    return ScoreHead(Tiny(), shared=False)
+
+
+OFFER = ScoreHead

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
-from streambridge.memory.draft import Draft, Slot, check_share, over
+from streambridge.memory.draft import Draft, Slot, over
+from streambridge.memory.guaranteed import Guaranteed
 from streambridge.memory.yielding import drop_misfits
 from streambridge.types import Layout, Shape, Shapes
 
 
 @dataclass(eq=False)
-class Recent:
+class Recent(Guaranteed):
     """A window of raw frames; every word is kept while words leave room for the newest frame.
 
     Above the budget the oldest frames go until the frames cost no more than `low` of what the words leave; the newest
@@ -26,15 +26,7 @@ class Recent:
         WrongUse: when `low` is not above 0 and up to 1.
     """
 
-    low: float = 0.75
     name: str = field(default="recent", init=False)
-    bounded: bool = field(default=True, init=False)
-    at: Literal["frame", "answer"] = field(default="frame", init=False)
-    keeps: bool = field(default=True, init=False)
-    reserves: bool = field(default=True, init=False)
-
-    def __post_init__(self) -> None:
-        check_share("low", self.low)
 
     def __call__(self, rounds: Shapes, budget: int, count: Callable[[Sequence[Shape]], int]) -> Layout | None:
         """Decide which frames, and if need be which words, are let go."""

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final
 
-from streambridge.memory.draft import Draft, Slot, check_count, check_share, over
+from streambridge.memory.draft import Draft, Slot, check_count, over
+from streambridge.memory.guaranteed import Guaranteed
 from streambridge.memory.yielding import drop_frames, drop_misfits, forget_words, join_rounds, thin
 from streambridge.types import Layout, Shape, Shapes
 
@@ -19,7 +20,7 @@ BLUR: Final = 8  # camera frames that one slot may stand for before a run keeps 
 
 
 @dataclass(eq=False)
-class RoundDecay:
+class RoundDecay(Guaranteed):
     """Detail decays with age; words outlive frames; nothing passes the budget.
 
     Nothing happens up to the budget. Above it, the draft gives way in this order, oldest first within each step:
@@ -51,13 +52,9 @@ class RoundDecay:
     low: float = 0.5
     window: int | None = None
     name: str = field(default="round_decay", init=False)
-    bounded: bool = field(default=True, init=False)
-    at: Literal["frame", "answer"] = field(default="frame", init=False)
-    keeps: bool = field(default=True, init=False)
-    reserves: bool = field(default=True, init=False)
 
     def __post_init__(self) -> None:
-        check_share("low", self.low)
+        super().__post_init__()
         if self.window is not None:
             check_count("window", self.window)
 

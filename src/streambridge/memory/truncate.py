@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
-from streambridge.memory.draft import Draft, check_share, over
+from streambridge.memory.draft import Draft, over
+from streambridge.memory.guaranteed import Guaranteed
 from streambridge.memory.yielding import drop_misfits
 from streambridge.types import Layout, Shape, Shapes
 
 
 @dataclass(eq=False)
-class Truncate:
+class Truncate(Guaranteed):
     """Keeps the end of the sequence, cut between items; pinned questions always stay.
 
     Above the budget the oldest items go until memory costs no more than the low-water mark. The newest item stays
@@ -25,15 +25,7 @@ class Truncate:
         WrongUse: when `low` is not above 0 and up to 1.
     """
 
-    low: float = 0.75
     name: str = field(default="truncate", init=False)
-    bounded: bool = field(default=True, init=False)
-    at: Literal["frame", "answer"] = field(default="frame", init=False)
-    keeps: bool = field(default=True, init=False)
-    reserves: bool = field(default=True, init=False)
-
-    def __post_init__(self) -> None:
-        check_share("low", self.low)
 
     def __call__(self, rounds: Shapes, budget: int, count: Callable[[Sequence[Shape]], int]) -> Layout | None:
         """Decide where to cut."""

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
-from streambridge.memory.draft import Draft, Slot, check_share, over
+from streambridge.memory.draft import Draft, Slot, over
+from streambridge.memory.guaranteed import Guaranteed
 from streambridge.memory.yielding import drop_frames, drop_misfits, forget_words, join_rounds
 from streambridge.types import Layout, Shape, Shapes
 
 
 @dataclass(eq=False)
-class Uniform:
+class Uniform(Guaranteed):
     """Detail is the same everywhere: each unbroken run of frames keeps slots in proportion to its camera frames.
 
     Above the budget every run is merged evenly, so that the frames cost no more than `low` of what the words leave; a
@@ -30,15 +30,7 @@ class Uniform:
         WrongUse: when `low` is not above 0 and up to 1.
     """
 
-    low: float = 0.75
     name: str = field(default="uniform", init=False)
-    bounded: bool = field(default=True, init=False)
-    at: Literal["frame", "answer"] = field(default="frame", init=False)
-    keeps: bool = field(default=True, init=False)
-    reserves: bool = field(default=True, init=False)
-
-    def __post_init__(self) -> None:
-        check_share("low", self.low)
 
     def __call__(self, rounds: Shapes, budget: int, count: Callable[[Sequence[Shape]], int]) -> Layout | None:
         """Decide how far each run is merged and, if that is not enough, what is let go."""

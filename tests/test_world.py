@@ -305,6 +305,16 @@ def test_what_happens_is_what_a_scan_of_every_tick_finds(kind):
     assert found > 30
 
 
+@pytest.mark.parametrize("kind", [kind for kind in WATCHES if WATCHES[kind].holds is not None])
+def test_what_lasts_begins_where_it_happens(kind):
+    for seed in SEEDS:
+        world = World(seed, 120.0)
+        for arg in {state.sign for state in states(world)}:
+            lasts = [WATCHES[kind].holds(world, t, arg) for t in ticks(world)]
+            begins = [k / TICKS_PER_S for k, now in enumerate(lasts) if now and not (k and lasts[k - 1])]
+            assert begins == [t for t, _ in WATCHES[kind].happens(world, arg) if t < 120.0] and begins
+
+
 def test_each_finished_step_is_in_view_at_the_next_whole_second():
     for seed in SEEDS:
         world = World(seed, 300.0)
@@ -446,7 +456,9 @@ def test_a_sign_to_wait_for_is_never_the_one_in_view():
         t = float(n % 100)
         sign = some_sign(world, world.rng(77, n), t)
         assert sign != world.state(t).sign
-        coming += any(text == f"There it is: {sign}." and at > t for at, text in WATCHES["sign_says"].happens(world, sign))
+        coming += any(
+            text == f"There it is: {sign}." and at > t for at, text in WATCHES["sign_says"].happens(world, sign)
+        )
     assert 100 < coming < 190  # most come, some never do
 
 

@@ -82,8 +82,9 @@ def _trained(saved: Mapping[str, Any], where: Path) -> TriggerSettings:
 
 def _changed(trained: TriggerSettings, threshold: float | None, rest_s: float | None) -> TriggerSettings:
     if threshold is not None:
-        lies_below = trained.rearm is None or trained.rearm <= threshold  # else: half, as by default
-        trained = replace(trained, threshold=threshold, rearm=trained.rearm if lies_below else None)
+        rearm, trained = trained.rearm, replace(trained, threshold=threshold, rearm=None)
+        if rearm is not None and rearm <= threshold:  # else half of the new one, as by default
+            trained = replace(trained, rearm=rearm)
     return trained if rest_s is None else replace(trained, rest_s=rest_s)
 
 
@@ -106,7 +107,12 @@ class ScoreWatch:
         if sum(isinstance(entry, Tensor) for entry in self.entries) > self.net.reach.frames:
             self.entries = cut(self.entries, self.net.reach)
             self._cache = None
-        score = float(torch.sigmoid(self._step()))
+        try:
+            score = float(torch.sigmoid(self._step()))
+        except Exception:
+            self.entries.pop()  # one frame that cannot be read must not spoil those that follow
+            self._cache = None
+            raise
         return Decision(score, self.trigger.step(score, frame.t))
 
     def heard(self, text: str, t: float) -> None:

@@ -36,11 +36,12 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Pace of one stage: steps, samples in a batch, highest learning rate."""
+    """One stage: steps, samples in a batch, highest learning rate, share of each kind of WATCHES in its order."""
 
     steps: int
     batch: int
     lr: float
+    kinds: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,6 @@ class Recipe:
     windows: Stage  # then windows as a live Watch holds them
     frames: int
     answers: int
-    kinds: tuple[float, ...]  # share of each kind of WATCHES, in its order
     near_event: float  # share of windows laid around an event, since those to wait for are rare
     forget_answer: float  # share of own answers left out, so that a missed one does not derail the gate
     dev_worlds: int
@@ -137,7 +137,7 @@ def put_kind(world: World, rng: np.random.Generator, asked: float, kind: str, ar
 
 def pair(one: Seen, tokenizer: Tokenizer, recipe: Recipe, rng: np.random.Generator) -> Window:
     """Two neighbouring frames and a question; in half of them there is something to tell at the second."""
-    world, kind = one.world, str(rng.choice(list(WATCHES), p=recipe.kinds))
+    world, kind = one.world, str(rng.choice(list(WATCHES), p=recipe.pairs.kinds))
     second, hit = int(rng.integers(1, len(one.tokens))), rng.random() < 0.5
     arg = ""
     if WATCHES[kind].needs_sign:
@@ -165,7 +165,7 @@ def window(one: Seen, tokenizer: Tokenizer, recipe: Recipe, rng: np.random.Gener
     """A random window: from the question on, or from the middle of a stream after a cut."""
     seconds = len(one.tokens)
     asked = int(rng.integers(0, max(1, seconds // 2)))
-    watch = put(one.world, rng, asked, recipe.kinds)
+    watch = put(one.world, rng, asked, recipe.windows.kinds)
     first = _start(asked, [int(np.ceil(t)) for t, _ in watch.events if t <= seconds - 1], seconds, recipe, rng)
     before = [answer for t, answer in watch.events if np.ceil(t) < first][-recipe.answers :]
     entries: list[Entry] = [encode(tokenizer, watch.text), *(encode(tokenizer, answer) for answer in before)]

@@ -133,7 +133,10 @@ def _runs(noted: Sequence[_Noted]) -> Iterator[list[_Noted]]:
 
 
 def _grows(before: Sequence[Item], after: Sequence[Item]) -> bool:
-    return len(after) > len(before) and all(a is b for a, b in zip(before, after, strict=False))
+    if len(after) <= len(before) or any(a is not b for a, b in zip(before, after, strict=False)):
+        return False
+    answer = after[len(before)]  # the answer to `before` must stand right behind it
+    return isinstance(answer, Turn) and answer.kind == "answer"
 
 
 def _sequence(words: Words, run: Sequence[_Noted]) -> Sample:

@@ -6,13 +6,15 @@ of the real ones, small.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import Qwen2VLConfig, Qwen2VLForConditionalGeneration
+from transformers.utils import logging
 
 SPECIALS: Final = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>")
 INIT_STD: Final = 0.07  # about 1 / sqrt(width): the library's 0.02 is far too small for a width of 192
@@ -84,8 +86,7 @@ def new_backbone(tokenizer: Tokenizer, seed: int) -> Qwen2VLForConditionalGenera
 
 def save_backbone(model: Any, tokenizer: Tokenizer, folder: Path, size: int) -> None:
     """Write it as a checkpoint folder of the usual layout, in 16 bit."""
-    import json
-
+    cast(Any, logging).disable_progress_bar()  # so small a model is written in no time
     model.to(torch.float16).save_pretrained(folder)
     model.float()
     tokenizer.save(str(folder / "tokenizer.json"))

@@ -108,7 +108,7 @@ class World:
 
     @property
     def name(self) -> str:
-        """What `world:` accepts to make this world again."""
+        """Its name in timelines and logs; of a test world, `world:SEED` of the program shows the same."""
         return f"world:{self.split}/{self.seed}?s={self.duration_s:g}"
 
     def rng(self, *stream: int) -> np.random.Generator:

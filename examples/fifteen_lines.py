@@ -15,6 +15,6 @@ with open_source(sys.argv[1] if len(sys.argv) > 1 else "world:7", fps=1.0) as fr
         for event in session.see(frame):
             if isinstance(event, Answered):
                 print(f"{event.t_fired:6.1f} s  {event.text}")
-for event in session.ask("What was the first sign?", when="now"):
+for event in session.ask("What does the sign say?", when="now"):
     if isinstance(event, Answered):
         print(f"{event.t_fired:6.1f} s  {event.text}")

@@ -113,7 +113,7 @@ def test_wrong_words_at_the_right_time_score_the_time_only():
 def test_the_same_bench_gives_the_same_figures_and_says_what_was_measured():
     one, again = result(1), result(1)
     assert one == again
-    assert one["bench"] == {"seed": 1, "streams": 1, "minutes": 1.5, "split": "test"}
+    assert one["bench"] == {"seed": 1, "streams": 1, "minutes": 1.5, "split": "test", "quiet": False}
     assert one["settings"]["backbone"] == "fake" and one["settings"]["activation"]["name"] == "scripted"
 
 

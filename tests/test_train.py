@@ -445,9 +445,10 @@ def test_every_recipe_fills_its_class(name):
 
 def test_the_curriculum_goes_on_to_the_last_step_and_worlds_are_long_enough_for_it():
     plan = recipe.read(ROOT / "recipes" / "embedded_backbone.yaml", embedded.Recipe)
-    until = [phase.until for phase in plan.words.phases]
-    assert until == sorted(until) and until[-1] == 1.0
-    assert max(phase.seconds[1] for phase in plan.words.phases) <= plan.worlds.long_s
+    for taught in (plan.words, plan.quiet):
+        until = [phase.until for phase in taught.phases]
+        assert until == sorted(until) and until[-1] == 1.0
+        assert max(phase.seconds[1] for phase in taught.phases) <= plan.worlds.long_s
 
 
 def test_the_gates_shares_are_of_every_kind_of_watch():
@@ -493,8 +494,8 @@ def test_a_recipe_fills_its_class_with_parts_pairs_and_defaults(tmp_path):
 
 CHANGED = {
     "an unknown key": (("steps:", "stepz:"), r"unknown key 'stepz'; did you mean 'steps'\? There are: best, name"),
-    "a key like no other": (("steps:", "x:"), r"unknown key 'x' There are: best, name, parts, seed, steps"),
-    "a number as a key": (("steps:", "7:"), r"unknown key 7 There are"),
+    "a key like no other": (("steps:", "x:"), r"unknown key 'x'. There are: best, name, parts, seed, steps"),
+    "a number as a key": (("steps:", "7:"), r"unknown key 7. There are"),
     "a missing key": (("steps: 10", ""), r"missing key 'steps'"),
     "a word for a number": (("steps: 10", "steps: many"), r"steps: expected int, got 'many'"),
     "a number for a word": (("name: a name", "name: 7"), r"name: expected str, got 7"),
@@ -556,9 +557,9 @@ def test_a_tiny_recipe_makes_a_pair_that_loads_and_is_not_made_twice(tmp_path, m
     draw = embedded.vision.draw_looks
     monkeypatch.setattr(embedded.vision, "draw_looks", lambda seed, n, split: draw(seed, min(n, 16), split))
     phase = words.Phase(1.0, (3, 5), (900, 1000), (1.0, 2.0), 120)
-    plan = embedded.Recipe(
-        1, 1, embedded.Eyes(16, 2, 4, 1e-3), embedded.Worlds(2, 6, 1, 8), embedded.Words(2, 1e-3, (phase,))
-    )
+    quiet = dataclasses.replace(phase, quiet=0.5)
+    taught = [embedded.Words(2, 1e-3, (one,)) for one in (phase, quiet)]
+    plan = embedded.Recipe(1, 1, embedded.Eyes(16, 2, 4, 1e-3), embedded.Worlds(2, 6, 1, 8), *taught)
     lines = []
     made = embedded.train(plan, tmp_path, lines.append)
     tiny = Tiny(made)

@@ -28,7 +28,7 @@ class UnknownName(WrongUse):
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         names = sorted(known)
         nearest = difflib.get_close_matches(name, names, n=1)
-        hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+        hint = f"; did you mean {nearest[0]!r}?" if nearest else "."
         super().__init__(f"no {kind} called {name!r}{hint} There are: {', '.join(names)}")
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from streambridge.errors import Missing, UnknownName
+from streambridge.errors import Missing, RunFailed, UnknownName
 
 _HOUSE = Path(__file__).parent
 _OFFERS = re.compile(r"^OFFER\b.*=", re.MULTILINE)
@@ -33,6 +33,7 @@ def offer(room: str, name: str) -> Callable[..., Any]:
     Raises:
         UnknownName: when no file of the room bears the name.
         Missing: when the file needs an extra that is not installed.
+        RunFailed: when the file cannot be imported.
     """
     known = names(room)
     if name not in known:
@@ -42,7 +43,9 @@ def offer(room: str, name: str) -> Callable[..., Any]:
     except ModuleNotFoundError as err:
         if err.name in _EXTRAS:
             raise Missing(*_EXTRAS[err.name], what_for=f"{room}/{name}") from err
-        raise
+        raise RunFailed(f"{room}/{name}.py does not load: it needs {err.name}, which is not installed") from err
+    except (ImportError, SyntaxError) as err:
+        raise RunFailed(f"{room}/{name}.py does not load: {err}") from err
 
 
 def load(room: str, name: str, **settings: Any) -> Any:

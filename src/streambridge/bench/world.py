@@ -17,7 +17,7 @@ from streambridge.sources.source import checked_fps
 from streambridge.types import Activation, Backbone, Compression, Event, Frame, Timeline
 from streambridge.world.draw import Painter
 from streambridge.world.script import Split, World
-from streambridge.world.timelines import LAST_S, Script, random_timeline
+from streambridge.world.timelines import LAST_S, Script, quiet_timeline, random_timeline
 from streambridge.world.truth import ABOUT, QUESTIONS, TAUGHT
 
 SEEDS_APART: Final = 100_000  # seeds of one bench; `--seed` picks which hundred thousand
@@ -66,6 +66,7 @@ class Bench:
         minutes: how long each.
         split: `test`; `dev` for choosing numbers.
         kinds: of QUESTIONS, once a minute each.
+        quiet: one watch a stream and no question, so that what was asked comes to lie minutes back.
     """
 
     seed: int = 0
@@ -73,6 +74,7 @@ class Bench:
     minutes: float = 1.0
     split: Split = "test"
     kinds: Sequence[str] = field(default=TAUGHT)
+    quiet: bool = False
 
     def __post_init__(self) -> None:
         """Refuse numbers that make no stream."""
@@ -118,7 +120,7 @@ def bench(setting: Setting, plan: Bench, tell: Callable[[int], None] = lambda do
     """
     scores: list[StreamScore] = []
     for world in plan.worlds():
-        timeline = random_timeline(world, plan.kinds)
+        timeline = quiet_timeline(world, world.rng(12)) if plan.quiet else random_timeline(world, plan.kinds)
         scores.append(score_stream(timeline, run(setting, world, timeline), TOLERANCE_S, ABOUT))
         tell(len(scores))
     settings = setting.session().settings
@@ -126,7 +128,13 @@ def bench(setting: Setting, plan: Bench, tell: Callable[[int], None] = lambda do
 
 
 def _said(plan: Bench) -> dict[str, Any]:
-    return {"seed": plan.seed, "streams": plan.streams, "minutes": plan.minutes, "split": plan.split}
+    return {
+        "seed": plan.seed,
+        "streams": plan.streams,
+        "minutes": plan.minutes,
+        "split": plan.split,
+        "quiet": plan.quiet,
+    }
 
 
 # ---------------------------------------------------------------------------------- how far back memory reaches

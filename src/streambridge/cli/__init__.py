@@ -24,7 +24,7 @@ _HELP = "Watch a stream, answer questions about it, and speak up when what was a
 def program(verbs: Sequence[str] = ()) -> typer.Typer:
     """The program with these verbs opened; the others are there by name and first line only."""
     app = typer.Typer(name="streambridge", help=_HELP, add_completion=False, rich_markup_mode=None)
-    app.callback()(_say_version)
+    app.callback()(_options)
     for verb in loading.names("cli"):
         _add(app, verb, loading.offer("cli", verb) if verb in verbs else _closed(verb))
     return app
@@ -50,6 +50,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read us has gone, and that is all right
         forget(sys.stdout)
         return 0
+    except OSError as err:  # a full disk behind stdout, say
+        forget(sys.stdout)
+        _complain(f"the run failed: {err}")
+        return 1
 
 
 def forget(out: IO[str]) -> None:
@@ -106,12 +110,17 @@ def _first_line(verb: str) -> str:
     return f"{first[:1].upper()}{first[1:]}."
 
 
-def _say_version(version: bool = typer.Option(False, "--version", is_eager=True, help="Say the version.")) -> None:
-    if version:
+def _version(asked: bool) -> None:
+    if asked:
         from streambridge import __version__
 
         print(f"streambridge {__version__}")
         raise typer.Exit
+
+
+def _options(
+    version: bool = typer.Option(False, "--version", is_eager=True, callback=_version, help="Say the version."),
+) -> None: ...
 
 
 def __getattr__(name: str) -> Any:

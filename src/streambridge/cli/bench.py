@@ -36,6 +36,9 @@ def world(
     fps: Annotated[float, typer.Option(help="Frames to look at per second.")] = 1.0,
     threshold: Annotated[float | None, typer.Option(help="Speak up above this score, 0 to 1.")] = None,
     rest: Annotated[float | None, typer.Option(help="Seconds of silence after speaking up.")] = None,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="One watch a stream, and no question asked beside it.")
+    ] = False,
     dev: Annotated[bool, typer.Option("--dev", help="Development worlds, for choosing numbers.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
     out: Annotated[Path | None, typer.Option(help="Write the JSON object to this file as well.")] = None,
@@ -50,7 +53,7 @@ def world(
     from streambridge.world.truth import QUESTIONS, TAUGHT
 
     asked = tuple(QUESTIONS) if kinds == "all" else tuple(kinds.split(",")) if kinds else TAUGHT
-    plan = room.Bench(seed, streams, minutes, "dev" if dev else "test", asked)
+    plan = room.Bench(seed, streams, minutes, "dev" if dev else "test", asked, quiet)
     policies = [load("memory", name) for name in (names("memory") if memory == "all" else [memory])]
     backbone = backbone_for(model)
     setting = room.Setting(backbone, gate_for(activation, backbone, threshold, rest), policies[0], max_len, fps)
@@ -69,9 +72,9 @@ def world(
 @app.command("card")
 def card(
     out: Annotated[Path, typer.Option(help="The Markdown file to write.")] = Path("docs/embedded-pair.md"),
-    work: Annotated[
-        Path, typer.Option(help="Where parts are stored; a card that was stopped goes on.")
-    ] = Path("runs/card"),
+    work: Annotated[Path, typer.Option(help="Where parts are stored; a card that was stopped goes on.")] = Path(
+        "runs/card"
+    ),
     quick: Annotated[bool, typer.Option("--quick", help="A twentieth of the streams, to see that it works.")] = False,
 ) -> None:
     """Measure the embedded pair anew and write its card: some twenty minutes on two cores."""

@@ -161,7 +161,7 @@ def _tell(console: Console, timeline: Timeline, events: list[Event], kept: Path 
         table.add_row(asked, times[0], row.expected, times[1], row.heard, "ok" if row.right else "MISS")
     console.print(table)
     _sum_up(console, report(0, timeline, events))
-    console.print(_next(kept), markup=False)
+    console.print(_next(kept), markup=False, soft_wrap=True)
 
 
 def _sum_up(console: Console, found: dict[str, Any]) -> None:
@@ -179,10 +179,11 @@ def _sum_up(console: Console, found: dict[str, Any]) -> None:
 
 def _next(kept: Path | None) -> str:
     clip = str(kept) if kept else "demo.mp4"
+    coming = World(SEED + 1, MINUTES * 60).sign.values[3]  # a sign that world really shows
     lines = [
         "What to try next:",
-        '  streambridge watch world:8 --watch-for "Tell me when the sign says LAMP."',
-        f"  streambridge demo --seed 8 --keep {clip}",
+        f'  streambridge watch world:{SEED + 1} --watch-for "Tell me when the sign says {coming}."',
+        f"  streambridge demo --seed {SEED + 1} --keep {clip}",
         f'  streambridge watch {clip} --model tiny --realtime --watch-for "Read every new sign."',
         "  streambridge bench world --streams 4",
         "  streambridge watch --help",

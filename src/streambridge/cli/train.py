@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
-_RECIPE = typer.Argument(help="A YAML file, e.g. recipes/embedded_backbone.yaml.")
+_RECIPE = typer.Argument(help="A YAML file of recipes/, e.g. embedded_backbone.yaml or embedded_gate.yaml.")
 _OUT = typer.Option("--out", help="The folder of the run; a run that was stopped goes on from what stands there.")
 
 

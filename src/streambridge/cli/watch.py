@@ -21,6 +21,7 @@ from streambridge.cli.keyboard import Keyboard, on_a_terminal
 from streambridge.cli.pacing import Clocked, Flow, Stop, Stopped
 from streambridge.cli.screens import JsonLines, Plain, Screen, Terminal, View
 from streambridge.errors import RunFailed, WrongUse
+from streambridge.loading import names
 from streambridge.replay import replay
 from streambridge.session import Session
 from streambridge.sources import Source, open_source
@@ -42,26 +43,36 @@ def watch(
     wait_for: Annotated[Texts, typer.Option(metavar=_AT, help="Speak up the first time this happens.")] = None,
     auto: Annotated[bool, typer.Option("--auto", help="Let the gate say when to answer plain questions too.")] = False,
     model: Annotated[str | None, typer.Option(help="Who answers; for the made-up world tiny, else no default.")] = None,
-    activation: Annotated[str, typer.Option(help="The gate, which says when to speak up.")] = GATE,
-    memory: Annotated[str, typer.Option(help="The policy that says what to merge and forget.")] = "round_decay",
-    max_len: Annotated[int | None, typer.Option(min=1, help="Tokens of memory and answer together.")] = None,
+    activation: Annotated[str, typer.Option(help="The gate: score_head (trained), periodic or immediately.")] = GATE,
+    memory: Annotated[
+        str, typer.Option(help="What to merge and forget: " + ", ".join(names("memory")) + ".")
+    ] = "round_decay",
+    max_len: Annotated[
+        int | None, typer.Option(min=1, help="Tokens of memory and answer together; default: the model's context.")
+    ] = None,
     fps: Annotated[float, typer.Option(help="Frames to look at per second of the stream.")] = FPS,
-    threshold: Annotated[float | None, typer.Option(help="Speak up above this score, 0 to 1.")] = None,
-    rest: Annotated[float | None, typer.Option(help="Seconds of silence after speaking up.")] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="Speak up above this score, 0 to 1; default: the gate's own.")
+    ] = None,
+    rest: Annotated[
+        float | None, typer.Option(help="Seconds of silence after speaking up; default: the gate's own.")
+    ] = None,
     events: Annotated[Path | None, typer.Option(help="Write every event to this file, as JSON Lines.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print every event as JSON Lines, and nothing else.")] = False,
     vtt: Annotated[Path | None, typer.Option(help="Write the answers to this file, as WebVTT captions.")] = None,
     on_answer: Annotated[
         str | None, typer.Option(metavar="CMD", help="Run this for each answer, which it gets as JSON on stdin.")
     ] = None,
-    start: Annotated[float | None, typer.Option(help="Begin at this second of the file.")] = None,
+    start: Annotated[
+        float | None, typer.Option(help="Begin at this second of the file; it is 0.0 s of the stream.")
+    ] = None,
     end: Annotated[float | None, typer.Option(help="End at this second of the file.")] = None,
     realtime: Annotated[bool, typer.Option("--realtime", help="By the clock, not as fast as it goes.")] = False,
 ) -> int:
     """Watch a stream, answer questions about it, and speak up when what was asked for happens.
 
-    Lines typed on stdin are questions about now. Ctrl-C ends in order. Exit codes: 0 done, 1 the run failed, 2 wrong
-    use.
+    Lines typed on stdin are questions about now; without --realtime, lines piped in are all put at once. Ctrl-C ends
+    in order. Exit codes: 0 done, 1 the run failed, 2 wrong use.
     """
     asked = asking(ask or (), watch_for or (), wait_for or (), auto)
     _expect_apart(source, events, vtt)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 from streambridge.memory.draft import over
 from streambridge.types import Layout, Shape, Shapes
@@ -14,6 +14,7 @@ from streambridge.types import Layout, Shape, Shapes
 class KeepAll:
     """Keeps everything and guarantees nothing."""
 
+    merges: ClassVar[bool] = False  # it lets go, and never blurs
     name: str = field(default="keep_all", init=False)
     bounded: bool = field(default=False, init=False)
     at: Literal["frame", "answer"] = field(default="answer", init=False)  # it has nothing to say, so ask it seldom

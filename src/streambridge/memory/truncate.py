@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from streambridge.memory.draft import Draft, over
 from streambridge.memory.guaranteed import Guaranteed
@@ -25,6 +26,7 @@ class Truncate(Guaranteed):
         WrongUse: when `low` is not above 0 and up to 1.
     """
 
+    merges: ClassVar[bool] = False  # it lets go, and never blurs
     name: str = field(default="truncate", init=False)
 
     def __call__(self, rounds: Shapes, budget: int, count: Callable[[Sequence[Shape]], int]) -> Layout | None:

@@ -50,7 +50,7 @@ class Worlds:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """Stage 2: pace and curriculum of learning to answer."""
+    """Stages 2 and 3: pace and curriculum of learning to answer."""
 
     steps: int
     lr: float
@@ -66,6 +66,7 @@ class Recipe:
     eyes: Eyes
     worlds: Worlds
     words: Words
+    quiet: Words  # stage 3: the same with few questions, so that one asked minutes ago is still answered
 
 
 def train(recipe: Recipe, out: Path, say: Say = print) -> Path:
@@ -83,7 +84,8 @@ def train(recipe: Recipe, out: Path, say: Say = print) -> Path:
     tokenizer, model = start(recipe.seed)
     open_eyes(recipe, model, out, say)
     seen = seen_worlds(recipe.worlds, model.model.visual, out, say)
-    learn_words(recipe, model, tokenizer, seen, out, say)
+    for name, plan in (("words", recipe.words), ("quiet", recipe.quiet)):
+        learn_words(plan, name, recipe.seed, model, tokenizer, seen, out, say)
     models.save_backbone(model, tokenizer, out / "backbone", SIZE)
     return out / "backbone"
 
@@ -94,10 +96,10 @@ def trained(out: Path) -> tuple[Tokenizer, Any, list[Seen]]:
     Raises:
         BadInput: when it has not.
     """
-    if not (out / "words.pt").is_file() or not (out / "seen.pt").is_file():
-        raise BadInput(f"{out} holds no words.pt and seen.pt; first: streambridge train backbone RECIPE --out {out}")
+    if not (out / "quiet.pt").is_file() or not (out / "seen.pt").is_file():
+        raise BadInput(f"{out} holds no quiet.pt and seen.pt; first: streambridge train backbone RECIPE --out {out}")
     tokenizer, model = start(0)
-    model.load_state_dict(torch.load(out / "words.pt", weights_only=True)["module"])
+    model.load_state_dict(torch.load(out / "quiet.pt", weights_only=True)["module"])
     return tokenizer, model.eval(), _stored(out)
 
 
@@ -156,16 +158,17 @@ def _stored(out: Path) -> list[Seen]:
     return [Seen(World(seed, seconds, "train"), tokens) for seed, seconds, tokens in rows]
 
 
-def learn_words(recipe: Recipe, model: Any, tokenizer: Tokenizer, seen: list[Seen], out: Path, say: Say) -> None:
-    """Stage 2: the language model learns to answer; the eyes stay as they are."""
-    plan = recipe.words
-    lessons = Lessons(seen, tokenizer, plan.phases, plan.steps, recipe.seed)
+def learn_words(
+    plan: Words, name: str, seed: int, model: Any, tokenizer: Tokenizer, seen: list[Seen], out: Path, say: Say
+) -> None:
+    """Stages 2 and 3: the language model learns to answer; the eyes stay as they are."""
+    lessons = Lessons(seen, tokenizer, plan.phases, plan.steps, seed)
 
     def note(step: int, figures: dict[str, float]) -> None:
-        say(f"words {step}: {_rounded(figures)}")
+        say(f"{name} {step}: {_rounded(figures)}")
 
     pace = Pace(plan.steps, plan.lr)
-    fit(model, lambda first: lessons_loss(model, lessons, first), pace, out / "words.pt", "words", note)
+    fit(model, lambda first: lessons_loss(model, lessons, first), pace, out / f"{name}.pt", name, note)
 
 
 def _rounded(figures: dict[str, float]) -> dict[str, float]:

@@ -57,7 +57,7 @@ def _fill_class(data: Any, kind: Any, where: str) -> Any:
     for key in data:
         if key not in fields:
             near = difflib.get_close_matches(str(key), fields, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = f"; did you mean {near[0]!r}?" if near else "."
             raise BadInput(f"{where}: unknown key {key!r}{hint} There are: {', '.join(sorted(fields))}")
     needed = [f.name for f in fields.values() if f.default is f.default_factory is dataclasses.MISSING]
     if missing := [name for name in needed if name not in data]:

@@ -21,7 +21,7 @@ from streambridge.train.features import Seen
 from streambridge.train.layout import Sample, lay_out
 from streambridge.types import Timeline
 from streambridge.world.script import World
-from streambridge.world.timelines import Script, some_sign
+from streambridge.world.timelines import Script, quiet_timeline, some_sign
 from streambridge.world.truth import QUESTIONS, TAUGHT, WATCHES
 
 
@@ -35,6 +35,7 @@ class Phase:
         max_len: smallest and largest memory in tokens.
         every_s: shortest and longest mean time between questions.
         batch_tokens: tokens in a batch, padding included.
+        quiet: share of streams with one watch and nothing else: its question may lie minutes back.
     """
 
     until: float
@@ -42,6 +43,7 @@ class Phase:
     max_len: tuple[int, int]
     every_s: tuple[float, float]
     batch_tokens: int
+    quiet: float = 0.0
 
 
 def dialogue(world: World, rng: np.random.Generator, every_s: float) -> Timeline:
@@ -103,7 +105,8 @@ class Lessons:
         long_enough = [one for one in self.seen if one.world.duration_s >= seconds]
         one = long_enough[int(rng.integers(len(long_enough)))]
         world = World(one.world.seed, seconds, one.world.split)  # the beginning of the same world
-        timeline = dialogue(world, rng, float(rng.uniform(*phase.every_s)))
+        quiet = phase.quiet > 0 and rng.random() < phase.quiet
+        timeline = quiet_timeline(world, rng) if quiet else dialogue(world, rng, float(rng.uniform(*phase.every_s)))
         max_len = int(np.exp(rng.uniform(*np.log(phase.max_len))))
         policy = loading.load("memory", "round_decay")
         return [(s, one.tokens) for s in lay_out(timeline, self.tokenizer, (3, 3), policy, max_len)]

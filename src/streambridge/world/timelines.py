@@ -86,3 +86,12 @@ def random_timeline(world: World, kinds: Sequence[str] = TAUGHT, seed: int = 0) 
             arg = some_sign(world, rng, t) if QUESTIONS[kind].needs_sign else ""
             script.ask(kind, t, int(rng.integers(len(QUESTIONS[kind].wording))), arg)
     return script.timeline()
+
+
+def quiet_timeline(world: World, rng: np.random.Generator) -> Timeline:
+    """One watch from near the start, and nobody says anything else: its question may come to lie minutes back."""
+    script, kind = Script(world), str(rng.choice(list(WATCHES)))
+    t = float(rng.integers(0, 5))
+    arg = some_sign(world, rng, t) if WATCHES[kind].needs_sign else ""
+    script.watch(kind, t, int(rng.integers(len(WATCHES[kind].wording))), arg)
+    return script.timeline()

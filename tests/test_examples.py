@@ -1,4 +1,4 @@
-"""Every example runs as a person would run it, with the embedded pair, and says what is true. Knows no example's code."""
+"""Every example runs as a person would run it, with the embedded pair, and says what is true."""
 
 import re
 import subprocess

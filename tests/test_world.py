@@ -18,7 +18,7 @@ from streambridge.types import Question, Reference
 from streambridge.world.draw import Painter
 from streambridge.world.film import film
 from streambridge.world.script import CELLS, FULL, SPLITS, TICKS_PER_S, World, tick_of
-from streambridge.world.timelines import LAST_S, Script, random_timeline, some_sign
+from streambridge.world.timelines import LAST_S, Script, quiet_timeline, random_timeline, some_sign
 from streambridge.world.truth import ABOUT, QUESTIONS, TAUGHT, WATCHES, all_sentences
 
 TRACKS = ("sign", "counter", "bowl", "things")
@@ -533,3 +533,16 @@ def test_a_world_without_an_end_lasts_three_minutes():
 def test_a_world_that_cannot_be_shown_is_refused(settings):
     with pytest.raises(WrongUse):
         WorldSource(**{"seed": 1, **settings})
+
+
+def test_a_quiet_timeline_holds_one_watch_near_the_start_and_all_that_happens_after_it():
+    kinds = set()
+    for seed in range(40):
+        world = World(seed, 120.0, "dev")
+        timeline = quiet_timeline(world, np.random.default_rng(seed))
+        assert timeline == quiet_timeline(world, np.random.default_rng(seed))
+        (question,) = timeline.questions
+        assert question.when == "watch" and question.t < 5
+        assert all(ref.reply_to == question.id and ref.t > question.t for ref in timeline.references)
+        kinds.add(question.kind)
+    assert kinds == set(WATCHES)

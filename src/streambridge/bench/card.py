@@ -135,7 +135,7 @@ def _distances(table: dict[str, dict[str, dict[str, float]]], max_len: int, flag
         "",
         f"At {max_len} tokens, the answer's reserve included: a quarter of what the longest of these streams needs. A",
         "stream is watched for so long, then asked what the sign says now and what it said first: right answers in",
-        f"percent (n = {n} for each distance). `keep_all`, `paper` and `repo` guarantee no budget.",
+        f"percent (n = {n} for each distance, `now` all together). `keep_all`, `paper` and `repo` guarantee no budget.",
         "",
         "| policy | " + " | ".join(keys) + " |",
         "|---" * (len(keys) + 1) + "|",

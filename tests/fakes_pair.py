@@ -64,3 +64,14 @@ def pictures(seed: int = 0, height: int = SIZE, width: int = SIZE):
     rng = np.random.default_rng(seed)
     for t in itertools.count():
         yield Frame(rng.integers(0, 256, (height, width, 3), dtype=np.uint8), float(t))
+
+
+def named(text):
+    """Which kind of question these words are, and what they ask about."""
+    for kinds in (QUESTIONS, WATCHES):
+        for kind, what in kinds.items():
+            for wording in what.wording:
+                head, arg, tail = wording.partition("{arg}")
+                if text == wording or (arg and text.startswith(head) and text.endswith(tail)):
+                    return kind, text[len(head) : len(text) - len(tail)] if arg else ""
+    raise AssertionError(text)

@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+import fakes_pair
 from fakes import FakeBackbone
 from streambridge import loading
 from streambridge.activation.immediately import Immediately
@@ -15,17 +16,6 @@ from streambridge.types import FrameTokens, Piece, Turn
 from streambridge.world.script import World
 from streambridge.world.timelines import random_timeline
 from streambridge.world.truth import ABOUT, QUESTIONS, WATCHES
-
-
-def named(text):
-    """Which kind of question these words are, and what they ask about."""
-    for kinds in (QUESTIONS, WATCHES):
-        for kind, what in kinds.items():
-            for wording in what.wording:
-                head, arg, tail = wording.partition("{arg}")
-                if text == wording or (arg and text.startswith(head) and text.endswith(tail)):
-                    return kind, text[len(head) : len(text) - len(tail)] if arg else ""
-    raise AssertionError(text)
 
 
 class Oracle(FakeBackbone):
@@ -45,7 +35,7 @@ class Oracle(FakeBackbone):
     def answer(self, plan, max_tokens):
         asked = [item for item in self._items if isinstance(item, Turn) and item.role == "user"][-1]
         t = max(item.span[1] for item in self._items if isinstance(item, FrameTokens))
-        yield Piece(7, self.says(*named(asked.text), t))
+        yield Piece(7, self.says(*fakes_pair.named(asked.text), t))
 
     def says(self, kind, arg, t):
         if kind in QUESTIONS:

@@ -39,17 +39,6 @@ def tokenizer():
     return fakes_pair.tokenizer()
 
 
-def named(text):
-    """Which kind of question these words are, and what they ask about."""
-    for kinds in (QUESTIONS, WATCHES):
-        for kind, what in kinds.items():
-            for wording in what.wording:
-                head, arg, tail = wording.partition("{arg}")
-                if text == wording or (arg and text.startswith(head) and text.endswith(tail)):
-                    return kind, text[len(head) : len(text) - len(tail)] if arg else ""
-    raise AssertionError(text)
-
-
 class Recorder(Words):
     """Reads and says; notes what it read (plan, items, newest second) and what it said."""
 
@@ -74,7 +63,7 @@ class Recorder(Words):
         items = self._items
         asked = [item for item in items if isinstance(item, Turn) and item.role == "user"][-1]
         second = max(item.span[1] for item in items if isinstance(item, FrameTokens))
-        kind, arg = named(asked.text)
+        kind, arg = fakes_pair.named(asked.text)
         if kind in QUESTIONS:
             text = QUESTIONS[kind].answer(self.world, second, arg)
         else:
@@ -90,7 +79,7 @@ def listen(timeline, world, tokenizer, max_len):
     fires = {}
     for question in timeline.questions:
         if question.when == "watch":
-            happens = WATCHES[question.kind].happens(world, named(question.text)[1])
+            happens = WATCHES[question.kind].happens(world, fakes_pair.named(question.text)[1])
             fires[question.text] = [t for t, _ in happens if question.t < t <= world.duration_s - 1]
     session = Session(recorder, Scripted(fires), compression=loading.load("memory", "round_decay"), max_len=max_len)
     frames = (Frame(np.zeros((1, 1, 3), np.uint8), float(t)) for t in range(int(world.duration_s)))
@@ -267,7 +256,7 @@ def test_a_window_holds_what_a_live_watch_would_hold_and_is_positive_where_the_t
         rng = np.random.default_rng(number)
         one = numbered(number % 7, 60)
         window = gate.window(one, tokenizer, a_recipe(), rng)
-        kind, arg = named(tokenizer.decode(window.entries[0]).strip())
+        kind, arg = fakes_pair.named(tokenizer.decode(window.entries[0]).strip())
         kinds.add(kind)
         seconds = [int(entry[0, 0]) for entry in window.entries if isinstance(entry, torch.Tensor)]
         assert seconds == list(range(seconds[0], seconds[-1] + 1)) and 1 <= len(seconds) <= 6
@@ -302,7 +291,7 @@ def test_a_pair_is_two_neighbouring_frames_with_something_to_tell_in_about_half(
         sample = gate.pair(one, tokenizer, a_recipe(), np.random.default_rng(number))
         question, before, now = sample.entries
         first, second = int(before[0, 0]), int(now[0, 0])
-        kind, arg = named(tokenizer.decode(question).strip())
+        kind, arg = fakes_pair.named(tokenizer.decode(question).strip())
         kinds.add(kind)
         holds = WATCHES[kind].holds
         assert second == first + 1 and sample.labels[1] == (

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from streambridge.activation.score_net import Entry, Reach, ScoreNet, read_net
+from streambridge.activation.score_net import Entry, Reach, ScoreNet, read_net, read_words
 from streambridge.activation.trigger import Trigger, TriggerSettings
 from streambridge.errors import BadInput, WrongUse
 from streambridge.types import Backbone, Decision, Frame, FrameTokens, GateTokens
@@ -64,9 +64,8 @@ class ScoreHead:
         return ScoreWatch(self.net, self.encode_text(question), Trigger(self.trigger), self.encode_text)
 
     def encode_text(self, text: str) -> list[int]:
-        """Ids of words; what looks like a special token is only words."""
-        ids: list[int] = self.tokenizer.encode(text.replace("<|", "< |") + "\n", add_special_tokens=False).ids
-        return ids
+        """Ids of words, as in training."""
+        return read_words(self.tokenizer, text)
 
     def settings(self) -> Mapping[str, Any]:
         """The numbers that decide."""

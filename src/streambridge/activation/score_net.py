@@ -45,6 +45,12 @@ class Reach:
                 raise WrongUse(f"a gate's reach in {name} is a whole number, {least} or more; this one is {value!r}")
 
 
+def read_words(tokenizer: Tokenizer, text: str) -> list[int]:
+    """Ids of a question or an own answer, in training as in use; what looks like a special token is only words."""
+    ids: list[int] = tokenizer.encode(text.replace("<|", "< |") + "\n", add_special_tokens=False).ids
+    return ids
+
+
 class ScoreNet(nn.Module):
     """Decoder, projector, <ACT> and score head.
 

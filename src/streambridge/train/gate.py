@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from transformers import Qwen2Config
 
 from streambridge.activation.score_head import ScoreWatch
-from streambridge.activation.score_net import Entry, Reach, ScoreNet
+from streambridge.activation.score_net import Entry, Reach, ScoreNet, read_words
 from streambridge.activation.trigger import Trigger, TriggerSettings
 from streambridge.scoring.moments import match
 from streambridge.train.features import Seen, see_worlds
@@ -97,12 +97,6 @@ def new_net(language_model: nn.Module, recipe: Recipe) -> ScoreNet:
     return net
 
 
-def encode(tokenizer: Tokenizer, text: str) -> list[int]:
-    """Words as the gate reads them (the same as `ScoreHead.encode_text`)."""
-    ids: list[int] = tokenizer.encode(text.replace("<|", "< |") + "\n", add_special_tokens=False).ids
-    return ids
-
-
 @dataclass(frozen=True, slots=True)
 class Put:
     """A watch put to a world: its words, and what happens after it."""
@@ -148,7 +142,7 @@ def pair(one: Seen, tokenizer: Tokenizer, recipe: Recipe, rng: np.random.Generat
         second = happened[int(rng.integers(len(happened)))]
     first = -1 if watch.holds is None else watch.label(second - 1)
     frames = [one.tokens[second - 1].float(), one.tokens[second].float()]
-    return Window([encode(tokenizer, watch.text), *frames], [first, watch.label(second)])
+    return Window([read_words(tokenizer, watch.text), *frames], [first, watch.label(second)])
 
 
 def other_sign(shown: str, rng: np.random.Generator) -> str:
@@ -168,13 +162,13 @@ def window(one: Seen, tokenizer: Tokenizer, recipe: Recipe, rng: np.random.Gener
     watch = put(one.world, rng, asked, recipe.windows.kinds)
     first = _start(asked, [int(np.ceil(t)) for t, _ in watch.events if t <= seconds - 1], seconds, recipe, rng)
     before = [answer for t, answer in watch.events if np.ceil(t) < first][-recipe.answers :]
-    entries: list[Entry] = [encode(tokenizer, watch.text), *(encode(tokenizer, answer) for answer in before)]
+    entries: list[Entry] = [read_words(tokenizer, watch.text), *(read_words(tokenizer, answer) for answer in before)]
     labels: list[int] = []
     for second in range(first, min(first + recipe.frames, seconds)):
         entries.append(one.tokens[second].float())
         labels.append(-1 if second == first > asked else watch.label(second))
         if (due := watch.due(second)) and rng.random() > recipe.forget_answer:
-            entries.append(encode(tokenizer, due[-1]))
+            entries.append(read_words(tokenizer, due[-1]))
     return Window(entries, labels)
 
 
@@ -256,7 +250,7 @@ class Scores:
 
 def score_stream(net: ScoreNet, tokenizer: Tokenizer, one: Seen, watch: Put) -> Scores:
     """Run a live Watch over one stream from its start; its own answers come at the true moments."""
-    read = partial(encode, tokenizer)
+    read = partial(read_words, tokenizer)
     live = ScoreWatch(net, read(watch.text), Trigger(TriggerSettings()), read)
     scores = []
     for second, tokens in enumerate(one.tokens):

@@ -93,12 +93,15 @@ class FakeBackbone:
     def overhead(self) -> int:
         return HEADER + END
 
-    def render(self, items: Sequence[Item]) -> Plan:
+    def render(self, items: Sequence[Item], header: bool = True) -> Plan:
         self.plans.append([what(item) for item in items])
         segments = [_segment(item) for item in items] + [Segment((1,) * HEADER, np.zeros((1, HEADER), np.int64))]
         return Plan(tuple(segments), sum(item.tokens for item in items) + HEADER)
 
-    def answer(self, plan: Plan, max_tokens: int) -> Iterator[Piece]:
+    def reader(self, room: int) -> None:
+        return None
+
+    def answer(self, plan: Plan, max_tokens: int, reader: object = None) -> Iterator[Piece]:
         number = len(self.read)
         self.read.append(plan)
         content = self.plans_text(plan)

@@ -16,7 +16,8 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 import fakes_pair
 from streambridge.backbones.pixels import normalise, patchify, resize
 from streambridge.backbones.tiny import Tiny
-from streambridge.engine.decoder import plan_positions
+from streambridge.engine import oracle
+from streambridge.engine.decoder import positions
 from streambridge.errors import BadInput
 from streambridge.train.vision import forward_frames
 from streambridge.types import Backbone, Frame, FrameTokens, Piece, Shape
@@ -200,7 +201,7 @@ def test_positions_are_the_librarys_for_any_mixture_of_frames_and_words(tiny, re
     theirs, _ = reference.model.get_rope_index(
         inputs["input_ids"], inputs["mm_token_type_ids"], image_grid_thw=inputs["image_grid_thw"]
     )
-    assert torch.equal(plan_positions(plan), theirs[:, 0])
+    assert torch.equal(positions(plan.segments), theirs[:, 0])
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -261,7 +262,7 @@ def test_any_words_have_ids_that_give_the_words_back(tiny, text):
 def test_logits_are_those_of_the_librarys_forward(tiny, reference, seed):
     frames, items = mixed(tiny, seed)
     plan = tiny.render(items)
-    _, ours = tiny.decoder.prefill(plan)
+    ours = oracle.logits(tiny.decoder, plan)[-1]
     with torch.inference_mode():
         theirs = reference(**library_inputs(tiny, frames, plan)).logits[0, -1]
     torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=0)

@@ -55,11 +55,14 @@ class Recorder(Words):
     def merge(self, parts):
         return mean_of(parts)
 
-    def render(self, items):
+    def render(self, items, header=True):
         self._items = tuple(items)
-        return super().render(items)
+        return super().render(items, header)
 
-    def answer(self, plan, max_tokens):
+    def reader(self, room):
+        return None
+
+    def answer(self, plan, max_tokens, reader=None):
         items = self._items
         asked = [item for item in items if isinstance(item, Turn) and item.role == "user"][-1]
         second = max(item.span[1] for item in items if isinstance(item, FrameTokens))

@@ -1,27 +1,52 @@
 """Memory kept within its budget, and what that cost, told as events. Knows no gate, no clock and who asks for what.
 
-The buffer does what a policy says; this file says when the policy is asked, and with which budget.
+The buffer does what a policy says; this file says when the policy is asked, and with which budget. A policy asked at
+frames is asked a few frames early (`grace`): until then the model reads the memory to come in lent time, beside the
+one that is, and at a frame fixed in advance the one takes the place of the other, however fast the machine is.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
-from streambridge.errors import WrongUse
+from streambridge.errors import WrongUse, one_line
 from streambridge.memory.buffer import Fit, MemoryBuffer
+from streambridge.reading import Prefill, Reading
 from streambridge.types import (
     Backbone,
     Compressed,
     Compression,
     Dropped,
     Event,
+    Failed,
     Forgot,
+    FrameTokens,
     Item,
     OverBudget,
+    Piece,
     Plan,
+    Stalled,
     Turn,
 )
 
 QUARTER = 4  # one question, and all pinned ones together, take at most this part of `max_len`: the rest is for seeing
+GRACE = 4  # frames: at one a second, time enough to read half of 16k tokens with 7 B on one GPU, twenty times over
+EIGHTH = 8  # the grace takes at most this part of the budget
+
+
+@dataclass(slots=True)
+class Coming:
+    """The memory to come.
+
+    Attributes:
+        buffer: what it will be; all that is new goes into it, too.
+        fit: what was done.
+        frames: how many frames until it takes over.
+    """
+
+    buffer: MemoryBuffer
+    fit: Fit
+    frames: int
 
 
 class Recall:
@@ -35,19 +60,31 @@ class Recall:
         max_len: tokens that memory and an answer may take together.
         answer_len: the longest answer, in tokens.
         system: words that stand first and are never forgotten.
+        grace: frames between a policy's decision and its taking effect; 0: at once.
+        prefill: when the model reads what is new.
 
     Raises:
         WrongUse: when what is fixed leaves too little room for pinned questions and the newest one.
     """
 
     def __init__(
-        self, backbone: Backbone, policy: Compression, max_len: int, answer_len: int, system: str | None
+        self,
+        backbone: Backbone,
+        policy: Compression,
+        max_len: int,
+        answer_len: int,
+        system: str | None,
+        grace: int = GRACE,
+        prefill: Prefill = "eager",
     ) -> None:
         first = None if system is None else backbone.turn("system", system, 0.0, "system", "system")
         self.buffer = MemoryBuffer(first)  # line 2: MB = []
         self.backbone, self.policy, self.max_len = backbone, policy, max_len
         self.reserve = answer_len + backbone.overhead()
         self.budget = max_len - (self.reserve if policy.reserves else 0)
+        self.grace, self._per_frame = grace, 0
+        self._coming: Coming | None = None
+        self._reading = Reading(backbone, prefill, max_len)
         fixed = self.reserve + self.buffer.tokens
         # Pinned questions and the newest one may take a quarter each: the other half has to hold what is fixed.
         if 2 * fixed > max_len:
@@ -62,15 +99,34 @@ class Recall:
 
     def add(self, item: Item, t: float) -> list[Event]:
         """Remember an item; `t` is the stream time of the events."""
-        self.buffer.append(item)
-        return self._fit(self.buffer, t) if self.policy.at == "frame" else []
+        events = self._count_down(t) if isinstance(item, FrameTokens) else []
+        self._append(item)
+        return [*events, *self._settle(t)]
 
     def close_round(self, answer: Turn | None, t: float) -> list[Event]:
         """Close the round with its answer, or without one when nothing was heard."""
         if answer is not None:
-            self.buffer.append(answer)
-        self.buffer.close()
-        return self._fit(self.buffer, t) if self.policy.at == "frame" else []
+            self._append(answer)
+        for buffer in self._buffers():
+            buffer.close()
+        return self._settle(t)
+
+    def answer(self, plan: Plan, max_tokens: int) -> Iterator[Piece]:
+        """The words for a plan."""
+        return self._reading.answer(plan, max_tokens)
+
+    def work(self, max_tokens: int, t: float) -> list[Event]:
+        """Read ahead in lent time."""
+        try:
+            self._reading.work(max_tokens)
+        except Exception as err:
+            return [self._broken(err, t)]
+        return []
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the model's caches of this session."""
+        return self._reading.nbytes
 
     def plan(self, t: float) -> tuple[Plan, list[Event]]:
         """What the model reads for an answer: lines 13 to 15 of Algorithm 1.
@@ -88,6 +144,71 @@ class Recall:
         """The policy's name and its numbers."""
         fields = getattr(self.policy, "__dataclass_fields__", ())
         return {"name": self.policy.name, **{field: getattr(self.policy, field) for field in fields}}
+
+    def _buffers(self) -> list[MemoryBuffer]:
+        return [self.buffer] if self._coming is None else [self.buffer, self._coming.buffer]
+
+    def _append(self, item: Item) -> None:
+        for buffer in self._buffers():
+            buffer.append(item)
+        if isinstance(item, FrameTokens):
+            self._per_frame = item.tokens
+
+    def _settle(self, t: float) -> list[Event]:
+        """Keep the budget, and let the model read what is new."""
+        events: list[Event] = []
+        if self.policy.at == "frame":
+            self._look_ahead()
+            if self._coming is not None and self.buffer.tokens > self.budget:  # many words came at once
+                events += self._commit(t)
+            events += self._fit(self.buffer, t)
+        return [*events, *self._follow(t)]
+
+    def _look_ahead(self) -> None:
+        """Decide, some frames before the budget is passed, what memory shall be when it would be."""
+        room = self.budget - min(self.grace * self._per_frame, self.budget // EIGHTH)
+        if self._coming is not None or not room < self.buffer.tokens <= self.budget:
+            return
+        twin = self.buffer.copy()
+        fit = twin.fit(self.policy, room, self.backbone.merge, self.backbone.count)
+        if fit is not None:
+            self._coming = Coming(twin, fit, self.grace)
+            self._reading.begin(twin.items())
+
+    def _count_down(self, t: float) -> list[Event]:
+        """One frame nearer to the memory to come."""
+        if self._coming is None:
+            return []
+        self._coming.frames -= 1
+        return self._commit(t) if self._coming.frames <= 0 else []
+
+    def _commit(self, t: float) -> list[Event]:
+        """The memory to come takes over; what of it was not read in lent time is read now, and told."""
+        assert self._coming is not None
+        coming, self._coming = self._coming, None
+        fit = replace(coming.fit, before=self.buffer.tokens, after=coming.buffer.tokens)
+        self.buffer.adopt(coming.buffer)
+        try:
+            late = self._reading.commit()
+        except Exception as err:
+            return [*_told(fit, t), self._broken(err, t)]
+        return [*_told(fit, t), *([Stalled(t=t, tokens=late)] if late else [])]
+
+    def _follow(self, t: float) -> list[Event]:
+        """Let the model read along, where what it reads will be what an answer needs."""
+        if not self.policy.keeps or self.buffer.tokens > self.max_len:
+            return []
+        try:
+            to_come = None if self._coming is None else self._coming.buffer.items()
+            self._reading.follow(self.buffer.items(), to_come)
+        except Exception as err:
+            return [self._broken(err, t)]
+        return []
+
+    def _broken(self, err: Exception, t: float) -> Event:
+        """What was read is given up; the next answer reads all that it needs."""
+        self._reading.forget()
+        return Failed(t=t, error=one_line("the model broke off reading", err), what_next="memory is read again")
 
     def _fit(self, buffer: MemoryBuffer, t: float) -> list[Event]:
         fit = buffer.fit(self.policy, self.budget, self.backbone.merge, self.backbone.count)

@@ -12,6 +12,7 @@ from streambridge.types import Event, Failed, Frame, Question
 from streambridge.watching import expect_question
 
 Typed = Callable[[], Sequence[str | Question]]
+LEND = 4096  # tokens of background work between two frames: half of the usual memory is then read within the grace
 
 
 def replay(
@@ -52,6 +53,7 @@ def _run(
         yield from session.see(item) if isinstance(item, Frame) else session.tell(item)
         for line in typed() if typed and isinstance(item, Frame) else ():
             yield from _put_typed(session, line)
+        yield from session.idle(LEND)
     while script:
         yield from _put(session, script.popleft())
     if end:

@@ -19,7 +19,8 @@ from typing import Any
 from streambridge.errors import UnknownName, WrongUse, one_line
 from streambridge.loading import load
 from streambridge.memory.buffer import MemoryBuffer
-from streambridge.recall import Recall
+from streambridge.reading import Prefill
+from streambridge.recall import GRACE, Recall
 from streambridge.speech import Fire, Floor, Reply, Speech
 from streambridge.types import (
     Activation,
@@ -49,7 +50,8 @@ ANSWER_LEN = 64  # tokens; spoken answers are a sentence or two
 QUEUE = 8  # fires that may wait for the end of an answer: more would be said too late to be of use
 PENDING = 256  # frames that may wait outside `max_len`: over four minutes at one a second
 
-_SETTINGS = ("max_len", "answer_len", "system", "cue", "queue", "pending")
+_SETTINGS = ("max_len", "answer_len", "system", "cue", "queue", "pending", "grace", "prefill")
+_PREFILL = ("eager", "budgeted", "lazy")
 
 
 class Session:
@@ -65,6 +67,10 @@ class Session:
         cue: restate a watched question before its answer when a newer one was put (Algorithm 1 does not).
         queue: how many fires may wait for the end of an answer; more are dropped with an event, reason `busy`.
         pending: how many frames may wait for it, outside of `max_len`; above that the oldest go, reason `busy`.
+        grace: frames between the decision to compress memory and the frame at which it takes effect. So long the model
+            may read the memory to come in lent time (`idle`); 0: at once, which makes that frame wait.
+        prefill: when the model reads what is new: `eager`, as it arrives; `budgeted`, in lent time (`idle`) and the
+            rest for an answer; `lazy`, only for an answer: cheaper where answers are rare, and slower to answer.
         stopwatch: seconds of a running clock, for the `ms` of the events; nothing is measured when None.
         on_event: a journal: told every event once and in order, also those that nobody reads. It must not call back.
 
@@ -84,6 +90,8 @@ class Session:
         cue: bool = True,
         queue: int = QUEUE,
         pending: int = PENDING,
+        grace: int = GRACE,
+        prefill: Prefill = "eager",
         stopwatch: Callable[[], float] | None = None,
         on_event: Callable[[Event], None] | None = None,
     ) -> None:
@@ -91,9 +99,13 @@ class Session:
         self.backbone, self.activation, self.system, self.cue = backbone, activation, system, cue
         self.max_len = min(backbone.caps.max_context, MAX_LEN) if max_len is None else max_len
         self.answer_len, self.queue, self.pending = answer_len, queue, pending
-        for name, least in {"max_len": 1, "answer_len": 1, "queue": 0, "pending": 1}.items():
+        self.grace, self.prefill = grace, prefill
+        for name, least in {"max_len": 1, "answer_len": 1, "queue": 0, "pending": 1, "grace": 0}.items():
             _expect_count(name, getattr(self, name), least)
-        self._recall = Recall(backbone, policy, self.max_len, answer_len, system)  # line 2: MB = [], MaxLen
+        if prefill not in _PREFILL:
+            raise WrongUse(f"prefill is one of {', '.join(_PREFILL)}; this one is {prefill!r:.80}")
+        # line 2: MB = [], MaxLen
+        self._recall = Recall(backbone, policy, self.max_len, answer_len, system, grace, prefill)
         self._watches = Watches(activation, self._recall.buffer, self._tell)  # line 2: t_Q = None
         self._floor = Floor(self._remember, self._answer, self._utter, self._cut, self._take)
         self._stopwatch, self._on_event = stopwatch, on_event
@@ -118,7 +130,7 @@ class Session:
         self._frame_t = frame.t
         self._watches.expire(frame.t)
         if self._encode(frame):  # line 4: MB <- I(F_t)
-            for live in [live for live in self._watches if self._watches.judge(live)]:  # line 9: D, for every Watch
+            for live in self._watches.judge(self._watches):  # line 9: D, for every Watch
                 self._fire(live, frame.t)  # line 12
         return self._floor.reply()
 
@@ -175,7 +187,7 @@ class Session:
         live = self._watches.open(question, turn)  # line 7: t_Q <- t
         if live is not None:
             self._wait(turn)  # line 6: MB <- Q
-            if self._watches.judge(live):  # line 9: F_t is in view
+            if self._watches.judge([live]):  # line 9: F_t is in view
                 self._fire(live, question.t)  # line 12
 
     def _fire(self, live: Live, t: float) -> None:
@@ -202,7 +214,7 @@ class Session:
             self._finish(speech, whole=False)
             return None
         self._tell(*events)
-        speech.open(plan.tokens, lambda: self.backbone.answer(plan, self.answer_len))  # line 16: R <- LLM(InputEmbeds)
+        speech.open(plan.tokens, lambda: self._recall.answer(plan, self.answer_len))  # line 16: R <- LLM(InputEmbeds)
         return speech
 
     def _utter(self, speech: Speech) -> bool:
@@ -261,9 +273,13 @@ class Session:
         return self._floor.reply()
 
     def idle(self, max_tokens: int) -> Reply:
-        """Lend time to background work, at most `max_tokens` of it. There is none yet; what is owed is begun."""
+        """Lend time to background work: to read ahead, `max_tokens` and at most one portion more; what is owed begins.
+
+        Answers do not depend on how much is lent, only how soon they come.
+        """
         _expect_count("max_tokens", max_tokens, 0)
         self._begin(None)
+        self._tell(*self._recall.work(max_tokens, self._now))
         return self._floor.reply()
 
     def tell(self, event: Event) -> Reply:
@@ -374,6 +390,11 @@ class Session:
     def memory(self) -> MemoryBuffer:
         """What is remembered. To be read only."""
         return self._recall.buffer
+
+    @property
+    def cache_bytes(self) -> int:
+        """What the model's caches of this session take."""
+        return self._recall.nbytes
 
     @property
     def waiting(self) -> int:

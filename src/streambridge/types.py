@@ -15,6 +15,8 @@ import numpy as np
 from streambridge.errors import BadInput
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from numpy.typing import NDArray
 
 Role: TypeAlias = Literal["system", "user", "assistant"]
@@ -253,12 +255,49 @@ class Backbone(Protocol):
         """Tokens of an answer besides its words (header and end), to be reserved beside its length."""
         ...
 
-    def render(self, items: Sequence[Item]) -> Plan:
-        """Lay items out as the model reads them, ending with the header of the answer to come."""
+    def render(self, items: Sequence[Item], header: bool = True) -> Plan:
+        """Lay items out as the model reads them, ending with the header of the answer to come, unless told not to.
+
+        Where an item stands may depend on those before it, never on those behind: what was read stays valid.
+        """
         ...
 
-    def answer(self, plan: Plan, max_tokens: int) -> Iterator[Piece]:
-        """Greedy words for a plan, one piece at a time; ends at the end token or after `max_tokens`."""
+    def reader(self, room: int) -> Reader | None:
+        """A cache for one session, with room for so many tokens; None when there is nothing to keep."""
+        ...
+
+    def answer(self, plan: Plan, max_tokens: int, reader: Reader | None = None) -> Iterator[Piece]:
+        """Greedy words for a plan, one piece at a time; ends at the end token or after `max_tokens`.
+
+        With a reader only what it has not read yet is computed, and it keeps what it read.
+        """
+        ...
+
+
+@runtime_checkable
+class Reader(Protocol):
+    """What one session's model has read: a cache, and the plan it was built from."""
+
+    @property
+    def unread(self) -> int:
+        """Tokens that wait to be read, those of a portion too small to be worth a pass not counted."""
+        ...
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the cache."""
+        ...
+
+    def follow(self, plan: Plan) -> None:
+        """Be about to read this plan: keep what it has in common with what was read, queue what is new."""
+        ...
+
+    def work(self, max_tokens: int | None = None) -> int:
+        """Read on, until at least so many tokens are read, or all that waits; how many it were."""
+        ...
+
+    def fork(self, plan: Plan, into: Any = None) -> Self:
+        """Another reader that follows that plan, starting from what it has in common; `into`: one to be reused."""
         ...
 
 
@@ -301,7 +340,11 @@ class Watch(Protocol):
 
 @runtime_checkable
 class Activation(Protocol):
-    """Knows how to watch. Holds weights and settings, nothing that belongs to one question."""
+    """Knows how to watch. Holds weights and settings, nothing that belongs to one question.
+
+    It may offer `observe(watches, frame) -> list[Decision]`: several of its Watches judge the newest frame in one pass,
+    each as it would alone. When that raises, none of them has taken the frame, and each is asked alone.
+    """
 
     name: str
 
@@ -446,9 +489,10 @@ class Dropped(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stalled(Event):
-    """Background work had to be finished at its commit frame."""
+    """Background work had to be finished at its commit frame: `tokens` were still to be read."""
 
     type = "stalled"
+    tokens: int
     ms: Mapping[str, float] = field(default_factory=dict, compare=False)
 
 

@@ -1,17 +1,19 @@
 """The questions that are watched for, and the frame in view. Knows no memory but its pins, no answer and no clock.
 
 Lines 5 to 11 of Algorithm 1 (arXiv 2505.05467) for any number of questions: each has a Watch of its own, which sees
-the frame in view when it opens and every frame from there on.
+the frame in view when it opens and every frame from there on. A gate that can judges them all in one pass.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from streambridge.errors import WrongUse, one_line
 from streambridge.memory.buffer import MemoryBuffer
 from streambridge.types import (
     Activation,
+    Decision,
     Event,
     Failed,
     Frame,
@@ -43,6 +45,9 @@ class Live:
     due: bool = False
 
 
+Together: TypeAlias = Callable[[Sequence[Watch], GateTokens], Sequence[Decision]]  # what an Activation may offer
+
+
 class Watches:
     """All live Watches of a session, in order of opening.
 
@@ -54,6 +59,7 @@ class Watches:
 
     def __init__(self, activation: Activation, memory: MemoryBuffer, tell: Callable[[Event], None]) -> None:
         self._activation, self._memory, self._tell = activation, memory, tell
+        self._together: Together | None = getattr(activation, "observe", None)
         self._live: dict[str, Live] = {}  # line 2: t_Q = None
         self._view: tuple[Frame, FrameTokens] | None = None
         self._look: GateTokens | None = None  # made when a Watch first needs it, then shared by all
@@ -101,19 +107,54 @@ class Watches:
         """This frame is in view from now on."""
         self._view, self._look = (frame, tokens), None
 
-    def judge(self, live: Live) -> bool:
-        """D <- ACT(Q, frames since t_Q, F_t): line 9. Without a frame nothing is judged (lines 10 and 11)."""
-        if live.due or self._view is None:
-            return False
-        t = max(self._view[0].t, live.question.t)  # nothing is judged for a question before it was put
+    def judge(self, lives: Iterable[Live]) -> list[Live]:
+        """D <- ACT(Q, frames since t_Q, F_t): line 9, for each of these; those that fire, in order.
+
+        Without a frame nothing is judged (lines 10 and 11), nor where an answer is waited for already.
+        """
+        waiting = [] if self._view is None else [live for live in lives if not live.due]
+        fired = []
+        for live, said in zip(waiting, self._decide(waiting), strict=True):
+            t, id = self._judged_at(live), live.question.id
+            if isinstance(said, Exception):
+                self._fail(t, f"the gate failed on a frame for {id}", said, "the next frame is tried again")
+                continue
+            self._tell(Scored(t=t, watch=id, score=said.score, fire=said.fire))
+            if said.fire:
+                fired.append(live)
+        return fired
+
+    def _decide(self, lives: Sequence[Live]) -> Sequence[Decision | Exception]:
+        """What the gate makes of the frame in view, for each: in one pass if it can."""
+        if self._together is None or len(lives) < 2:
+            return [self._decide_alone(live) for live in lives]
         try:
-            self._look = self._activation.look(*self._view) if self._look is None else self._look
-            decision = live.watch.observe(self._look)
+            return self._together([live.watch for live in lives], self._seen())
+        except Exception as err:  # each alone then, so that a broken Watch spoils no other
+            alone = [self._decide_alone(live) for live in lives]
+            if not any(isinstance(said, Exception) for said in alone):
+                names = ", ".join(live.question.id for live in lives)
+                what = f"the gate failed on a frame for {names} together"
+                self._fail(self._judged_at(*lives), what, err, "each was judged alone")
+            return alone
+
+    def _decide_alone(self, live: Live) -> Decision | Exception:
+        try:
+            return live.watch.observe(self._seen())
         except Exception as err:
-            self._fail(t, f"the gate failed on a frame for {live.question.id}", err, "the next frame is tried again")
-            return False
-        self._tell(Scored(t=t, watch=live.question.id, score=decision.score, fire=decision.fire))
-        return decision.fire
+            return err
+
+    def _seen(self) -> GateTokens:
+        """The gate's look at the frame in view."""
+        assert self._view is not None, "nothing is judged before the first frame"
+        if self._look is None:
+            self._look = self._activation.look(*self._view)
+        return self._look
+
+    def _judged_at(self, *lives: Live) -> float:
+        """Nothing is judged for a question before it was put."""
+        assert self._view is not None, "nothing is judged before the first frame"
+        return max(self._view[0].t, *(live.question.t for live in lives))
 
     def hear(self, live: Live, text: str, t: float) -> None:
         """Let a Watch know of an answer to its own question, given at `t`."""

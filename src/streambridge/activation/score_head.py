@@ -1,8 +1,8 @@
 """The trained gate: a score after each frame, a fire where the trigger says so. Knows no session and no answer model.
 
 One step costs one frame: the cache holds the question, the frames and the own answers so far; <ACT> is cut from it at
-once. When the reach is full the older half is let go and the rest is read anew, so a step always equals the training
-forward of what is held.
+once. When the reach is full the older half is let go and the rest is read anew behind the question, so a step always
+equals the training forward of what is held. Several Watches look at a frame in one pass.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Any, Final
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
 
 from streambridge.activation.score_net import Entry, Reach, ScoreNet, read_net, read_words
 from streambridge.activation.trigger import Trigger, TriggerSettings
+from streambridge.engine.cache import KV
 from streambridge.errors import BadInput, WrongUse
 from streambridge.types import Backbone, Decision, Frame, FrameTokens, GateTokens
 
@@ -63,6 +63,10 @@ class ScoreHead:
         """Begin to watch for a question."""
         return ScoreWatch(self.net, self.encode_text(question), Trigger(self.trigger), self.encode_text)
 
+    def observe(self, watches: Sequence[ScoreWatch], frame: GateTokens) -> list[Decision]:
+        """Judge the newest frame for several Watches in one pass."""
+        return _judge(self.net, watches, frame)
+
     def encode_text(self, text: str) -> list[int]:
         """Ids of words, as in training."""
         return read_words(self.tokenizer, text)
@@ -88,51 +92,50 @@ def _changed(trained: TriggerSettings, threshold: float | None, rest_s: float | 
 
 
 class ScoreWatch:
-    """One question being watched for: the entries held, and the cache they were read into."""
+    """One question being watched for: the entries held, and the cache they are read into.
+
+    Attributes:
+        entries: the question, then frames and own answers in order of time.
+        kv: their keys and values, as far as they were read.
+    """
 
     def __init__(
         self, net: ScoreNet, question: Sequence[int], trigger: Trigger, encode_text: Callable[[str], list[int]]
     ) -> None:
         self.net, self.trigger, self._encode = net, trigger, encode_text
         self.entries: list[Entry] = [question]
-        self._cache: Any = None
+        self.kv = KV()
         self._read = 0  # entries that are in the cache
-        self._at = 0  # the next position
 
-    @torch.inference_mode()
     def observe(self, frame: GateTokens) -> Decision:
         """Judge the newest frame."""
-        self.entries.append(frame.bundle["tokens"])
-        if sum(isinstance(entry, Tensor) for entry in self.entries) > self.net.reach.frames:
-            self.entries = cut(self.entries, self.net.reach)
-            self._cache = None
-        try:
-            score = float(torch.sigmoid(self._step()))
-        except Exception:
-            self.entries.pop()  # one frame that cannot be read must not spoil those that follow
-            self._cache = None
-            raise
-        return Decision(score, self.trigger.step(score, frame.t))
+        return _judge(self.net, [self], frame)[0]
 
     def heard(self, text: str, t: float) -> None:
         """An own answer joins the line, as in training."""
         self.entries.append(self._encode(text))
 
-    def _step(self) -> Tensor:
-        """Read what is not in the cache yet, with <ACT> at the very end, and cut <ACT> off again."""
-        if self._cache is None:
-            self._cache, self._read, self._at = DynamicCache(), 0, 0
-        rows = torch.cat([self.net.embed(entry) for entry in self.entries[self._read :]])  # [n, D]
+    def unread(self, tokens: Tensor) -> list[Entry]:
+        """What is to be read to judge this frame, itself the last; room is made for it."""
+        if sum(isinstance(entry, Tensor) for entry in self.entries) >= self.net.reach.frames:
+            self.entries = cut([*self.entries, tokens], self.net.reach)[:-1]
+            self._read = min(self._read, 1)  # the question stands where it stood
+        self.kv.crop(sum(len(entry) for entry in self.entries[: self._read]))  # nor anything that a broken pass left
+        return [*self.entries[self._read :], tokens]
+
+    def take(self, tokens: Tensor, score: float, t: float) -> Decision:
+        """The frame was read, and this is its score."""
+        self.entries.append(tokens)
         self._read = len(self.entries)
-        embeds = torch.cat([rows, self.net.act[None]])[None]
-        positions = torch.arange(self._at, self._at + embeds.shape[1])[None]
-        self._at += len(rows)
-        out = self.net.decoder(
-            inputs_embeds=embeds, position_ids=positions, past_key_values=self._cache, use_cache=True
-        )
-        self._cache.crop(-1)
-        logit: Tensor = self.net.head(out.last_hidden_state[0, -1])
-        return logit
+        return Decision(score, self.trigger.step(score, t))
+
+
+def _judge(net: ScoreNet, watches: Sequence[ScoreWatch], frame: GateTokens) -> list[Decision]:
+    """One pass for all; when it breaks, none of them has taken the frame."""
+    tokens = frame.bundle["tokens"]
+    logits = net.step([(watch.kv, watch.unread(tokens)) for watch in watches])  # [W]
+    scores = torch.sigmoid(logits.float()).tolist()
+    return [watch.take(tokens, score, frame.t) for watch, score in zip(watches, scores, strict=True)]
 
 
 def cut(entries: Sequence[Entry], reach: Reach) -> list[Entry]:

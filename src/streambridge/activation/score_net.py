@@ -2,7 +2,8 @@
 
 A sequence is the question, then frames and the gate's own earlier answers in order of time (arXiv 2505.05467, section
 3.3). <ACT> stands after each frame, hidden from all later rows, and its position does not advance the line: cutting it
-from the cache in use gives the very numbers of the training forward.
+from the cache in use gives the very numbers of the training forward. In use the net is a client of the engine, as the
+answering model is.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import Qwen2Config, Qwen2Model
 
+from streambridge.engine.attention import run
+from streambridge.engine.cache import KV
 from streambridge.errors import BadInput, WrongUse
 
 Entry: TypeAlias = Tensor | Sequence[int]  # vision tokens [P, V] of a frame, or the ids of words
@@ -73,8 +76,38 @@ class ScoreNet(nn.Module):
         if isinstance(entry, Tensor):
             projected: Tensor = self.projector(entry)
             return projected
-        rows: Tensor = self.decoder.embed_tokens(torch.tensor(list(entry), dtype=torch.long))
+        rows: Tensor = self.decoder.embed_tokens(torch.tensor(list(entry), dtype=torch.long, device=self.act.device))
         return rows
+
+    @torch.inference_mode()
+    def step(self, unread: Sequence[tuple[KV, Sequence[Entry]]]) -> Tensor:
+        """In use: read new entries into each sequence's cache, all in one pass; the logits [W] of <ACT> behind them.
+
+        A pass that breaks may leave rows behind what was held, to be cut off by whoever owns the cache.
+        """
+        rows = iter(self._embed_all([entry for _, entries in unread for entry in entries]))
+        laid = [torch.cat([*(next(rows) for _ in entries), self.act[None]]) for _, entries in unread]  # each [n, D]
+        places = [torch.arange(kv.length, kv.length + len(own)) for (kv, _), own in zip(unread, laid, strict=True)]
+        parts = [(kv, len(own)) for (kv, _), own in zip(unread, laid, strict=True)]
+        hidden = run(self.decoder, torch.cat(laid), torch.cat(places)[None].to(self.act.device), parts)  # [N, D]
+        for kv, _ in parts:
+            kv.crop(kv.length - 1)  # <ACT> asks and is not remembered
+        last = torch.tensor([n for _, n in parts]).cumsum(0) - 1  # [W]: where each <ACT> stood
+        scores: Tensor = self.head(hidden[last.to(hidden.device)]).squeeze(-1)
+        return scores
+
+    def _embed_all(self, entries: Sequence[Entry]) -> list[Tensor]:
+        """[n, D] of each: one projection and one look-up for all; a frame that several sequences read is seen once."""
+        frames = {id(entry): entry for entry in entries if isinstance(entry, Tensor)}
+        said = {id(entry): entry for entry in entries if not isinstance(entry, Tensor)}
+        rows: dict[int, Tensor] = {}
+        if frames:
+            projected = self.embed(torch.cat(list(frames.values())))
+            rows |= zip(frames, torch.split(projected, [len(entry) for entry in frames.values()]), strict=True)
+        if said:
+            looked_up = self.embed([token for entry in said.values() for token in entry])
+            rows |= zip(said, torch.split(looked_up, [len(entry) for entry in said.values()]), strict=True)
+        return [rows[id(entry)] for entry in entries]
 
     def logits(self, entries: Sequence[Entry]) -> Tensor:
         """The training forward of one sequence: a logit [F] for each frame, all at once."""

@@ -15,11 +15,13 @@ from typing import Any, Final, Literal, TypeAlias, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor
 
 from streambridge.backbones.pixels import normalise, patchify, resize
 from streambridge.engine.decoder import Decoder
+from streambridge.engine.reader import Reader
 from streambridge.errors import BadInput, one_line
 from streambridge.types import Caps, Frame, FrameTokens, Item, Piece, Plan, Role, Segment, Shape, Turn
 
@@ -81,14 +83,14 @@ class Words:
         """Header and end of an answer."""
         return len(self.headers["assistant"]) + len(self.end)
 
-    def render(self, items: Sequence[Item]) -> Plan:
+    def render(self, items: Sequence[Item], header: bool = True) -> Plan:
         """Frames and turns in order, then the header of the answer to come."""
         segments, at = [], 0
         for item in items:
             segment, at = self._frame(item, at) if isinstance(item, FrameTokens) else self._words(self._ids(item), at)
             segments.append(segment)
-        header, _ = self._words(self.headers["assistant"], at)
-        segments.append(header)
+        if header:
+            segments.append(self._words(self.headers["assistant"], at)[0])
         return Plan(tuple(segments), sum(len(segment.ids) for segment in segments))
 
     def _ids(self, turn: Turn) -> tuple[int, ...]:
@@ -99,13 +101,16 @@ class Words:
         return Segment(ids, np.stack([line, line, line])), at + len(ids)
 
     def _frame(self, frame: FrameTokens, at: int) -> tuple[Segment, int]:
-        """M-RoPE of one image item: one instant, rows and columns; what follows starts after the longer side."""
+        return Segment(self.frame_ids, self._places + at, frame), at + int(self._places[0, -1]) + 1
+
+    @cached_property
+    def _places(self) -> NDArray[np.int64]:
+        """M-RoPE of one image item at 0: one instant, rows and columns; what follows starts after the longer side."""
         rows, cols = self.grid
         row, col = np.divmod(np.arange(rows * cols, dtype=np.int64), cols)
-        inside = np.stack([np.full(rows * cols, at + 1), at + 1 + row, at + 1 + col])  # [3, P]
-        after = at + 1 + max(rows, cols)
-        start, end = np.full((3, 1), at, dtype=np.int64), np.full((3, 1), after, dtype=np.int64)
-        return Segment(self.frame_ids, np.concatenate([start, inside, end], axis=1), frame), after + 1
+        inside = np.stack([np.ones_like(row), 1 + row, 1 + col])  # [3, P]
+        start, end = np.zeros((3, 1), dtype=np.int64), np.full((3, 1), 1 + max(rows, cols), dtype=np.int64)
+        return np.concatenate([start, inside, end], axis=1)  # [3, P + 2]
 
 
 def mean_of(parts: Sequence[FrameTokens]) -> FrameTokens:
@@ -167,11 +172,16 @@ class Tiny(Words):
         """The count-weighted mean, token position by token position."""
         return mean_of(parts)
 
-    def answer(self, plan: Plan, max_tokens: int) -> Iterator[Piece]:
+    def reader(self, room: int) -> Reader:
+        """A cache for one session."""
+        return self.decoder.reader(room)
+
+    def answer(self, plan: Plan, max_tokens: int, reader: Any = None) -> Iterator[Piece]:
         """Greedy words, each piece as soon as its characters are whole."""
         ids: list[int] = []
         said = ""
-        for token in self.decoder.greedy(plan, max_tokens):
+        spoken = self.decoder.greedy(plan, max_tokens) if reader is None else reader.answer(plan, max_tokens)
+        for token in spoken:
             ids.append(token)
             new = self.decode(ids).rstrip("\ufffd")[len(said) :]  # a character half said is held back
             said += new

@@ -1,19 +1,21 @@
-"""A plan becomes words: prefill and greedy decoding over a language model. Knows no memory policy and no picture.
+"""A plan becomes words: tokens read into a cache and the likeliest next one. Knows no memory policy and no picture.
 
-The loop is our own, over `language_model(...)` with explicit positions: the library's `generate` on embeddings loses
-them. Nothing of one plan stays behind in the weights, so sessions may share a Decoder.
+The loop is our own, over the library's language model with explicit positions: `generate` on embeddings loses them.
+Nothing of one plan stays behind in the weights, so sessions may share a Decoder; each has a track of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import DynamicCache
 
+from streambridge.engine.attention import run
+from streambridge.engine.cache import KV
+from streambridge.engine.reader import LEAST, MOST, Reader
 from streambridge.types import Plan, Segment
 
 
@@ -22,7 +24,7 @@ class Decoder:
     """A language model, its head and its embeddings.
 
     Attributes:
-        body: takes `inputs_embeds`, `position_ids`, `past_key_values`; gives hidden states.
+        body: a language model of transformers: takes `inputs_embeds`, `position_ids`, `past_key_values`.
         head: hidden states to logits.
         embed: token ids to embeddings.
         stop: ids that end an answer.
@@ -33,48 +35,84 @@ class Decoder:
     embed: Callable[[Tensor], Tensor]
     stop: frozenset[int]
 
-    def forward(self, embeds: Tensor, positions: Tensor, cache: Any) -> Tensor:
-        """Hidden states [B, n, D] of embeddings [B, n, D] at positions [R, B, n]; the cache grows by n."""
-        rows = positions if positions.shape[0] > 1 else positions[0]
-        out = self.body(inputs_embeds=embeds, position_ids=rows, past_key_values=cache, use_cache=cache is not None)
-        hidden: Tensor = out.last_hidden_state
-        return hidden
+    def reader(self, room: int = 0, least: int = LEAST, most: int = MOST) -> Reader:
+        """A cache for one session, empty.
 
-    @torch.inference_mode()
-    def prefill(self, plan: Plan) -> tuple[Any, Tensor]:
-        """Read a whole plan afresh: the cache, and the logits [V] of what comes next."""
-        cache = DynamicCache()
-        hidden = self.forward(self.embeds(plan)[None], plan_positions(plan)[:, None], cache)
-        return cache, self.head(hidden[0, -1])
+        Args:
+            room: tokens to make room for at once.
+            least: tokens that make a chunk.
+            most: tokens after which a chunk ends.
+        """
+        return Reader(CachedTrack(self, room), self.stop, least, most)
 
-    @torch.inference_mode()
     def greedy(self, plan: Plan, max_tokens: int) -> Iterator[int]:
-        """The likeliest ids one after another; ends at a stop id (not given out) or after `max_tokens`."""
-        cache, logits = self.prefill(plan)
-        position = plan_positions(plan)[:, -1]  # [R]
-        for spoken in range(max_tokens):
-            token = int(logits.argmax())
-            if token in self.stop:
-                return
-            yield token
-            if spoken + 1 < max_tokens:
-                position = position + 1
-                embeds = self.embed(torch.tensor([[token]]))
-                logits = self.head(self.forward(embeds, position[:, None, None], cache)[0, -1])
+        """The likeliest ids one after another, from a cache of their own."""
+        return self.reader(plan.tokens + max_tokens, most=plan.tokens).answer(plan, max_tokens)
 
-    def embeds(self, plan: Plan) -> Tensor:
+    def embeds(self, segments: Sequence[Segment]) -> Tensor:
         """[L, D]: word embeddings, with the features of frames in their places."""
-        return torch.cat([self._segment(segment) for segment in plan.segments])
+        ids = torch.tensor([token for segment in segments for token in segment.ids], device=self.device)
+        rows, at = self.embed(ids), 0  # [L, D]; one look-up for all
+        for segment in segments:
+            if segment.frame is not None:
+                features = segment.frame.bundle["embeds"]  # [P, D]
+                start = at + (len(segment.ids) - len(features)) // 2  # the wrapper is as long before as behind
+                rows[start : start + len(features)] = features
+            at += len(segment.ids)
+        return rows
 
-    def _segment(self, segment: Segment) -> Tensor:
-        rows = self.embed(torch.tensor(segment.ids))  # [n, D]
-        if segment.frame is None:
-            return rows
-        features = segment.frame.bundle["embeds"]  # [P, D]
-        start = (len(segment.ids) - len(features)) // 2  # the wrapper is as long before as behind
-        return torch.cat([rows[:start], features.to(rows.dtype), rows[start + len(features) :]])
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.body.parameters()).device
 
 
-def plan_positions(plan: Plan) -> Tensor:
-    """All positions of a plan: int64 [R, L]."""
-    return torch.cat([torch.from_numpy(segment.positions) for segment in plan.segments], dim=1)
+class CachedTrack:
+    """One sequence in a decoder: its keys and values, and what the model makes of the last token."""
+
+    def __init__(self, decoder: Decoder, room: int = 0) -> None:
+        self.decoder, self.kv = decoder, KV(room)
+        self._room = room
+        self._last: Tensor | None = None  # [D]
+
+    @torch.inference_mode()
+    def read(self, segments: Sequence[Segment]) -> None:
+        """Append these tokens in one pass."""
+        embeds = self.decoder.embeds(segments)
+        at = positions(segments).to(embeds.device)
+        self._last = run(self.decoder.body, embeds, at, [(self.kv, len(embeds))])[-1]
+
+    def crop(self, length: int) -> None:
+        """Forget all but the first `length` tokens."""
+        self.kv.crop(length)
+        self._last = None
+
+    @torch.inference_mode()
+    def copy(self, other: CachedTrack, length: int) -> None:
+        """Hold the first `length` tokens of another track instead."""
+        self.kv.copy(other.kv, length)
+        self._last = None
+
+    def fresh(self) -> CachedTrack:
+        """Another track in the same model."""
+        return CachedTrack(self.decoder, self._room)
+
+    @torch.inference_mode()
+    def logits(self) -> Tensor:
+        """[V]: of what follows the token read last."""
+        assert self._last is not None, "nothing was read since the cache was cut"
+        return self.decoder.head(self._last)
+
+    def next(self) -> int:
+        """The likeliest id to follow."""
+        return int(self.logits().argmax())
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the cache."""
+        return self.kv.nbytes
+
+
+def positions(segments: Sequence[Segment]) -> Tensor:
+    """All positions: int64 [R, L]."""
+    return torch.from_numpy(np.concatenate([segment.positions for segment in segments], axis=1))

@@ -124,6 +124,10 @@ class MemoryBuffer:
         twin._pinned, twin._tokens = set(self._pinned), self._tokens
         return twin
 
+    def adopt(self, other: MemoryBuffer) -> None:
+        """Hold what the other holds from now on; pins stay one's own. The other is not to be used any more."""
+        self._rounds, self._tokens = other._rounds, other._tokens
+
     def fit(
         self,
         policy: Compression,

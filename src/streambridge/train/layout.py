@@ -67,13 +67,16 @@ class Teacher(Words):
         span = (parts[0].span[0], parts[-1].span[1])
         return replace(parts[0], bundle={"rows": rows}, span=span, frames=sum(part.frames for part in parts))
 
-    def render(self, items: Sequence[Item]) -> Plan:
+    def render(self, items: Sequence[Item], header: bool = True) -> Plan:
         """The usual plan; what it was made of is noted beside it."""
-        plan = super().render(items)
+        plan = super().render(items, header)
         self._shown[id(plan)] = tuple(items)
         return plan
 
-    def answer(self, plan: Plan, max_tokens: int) -> Iterator[Piece]:
+    def reader(self, room: int) -> None:
+        """Nothing is read, so nothing is kept."""
+
+    def answer(self, plan: Plan, max_tokens: int, reader: object = None) -> Iterator[Piece]:
         """The reference to the newest question, as of the newest frame."""
         items = self._shown.pop(id(plan))
         question = next(item for item in reversed(items) if isinstance(item, Turn) and item.role == "user")

@@ -1,0 +1,99 @@
+"""Attention of new tokens to all before them, for sequences of different lengths in one pass. Knows no model family.
+
+Registered with transformers under a name of its own, so every family of its models runs on it. Where no `Parts` come in
+(training, other masks) the library's own attention does the work.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, sdpa_mask
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+from streambridge.engine.cache import KV, Parts, Rows
+
+NAME: Final = "streambridge"
+
+
+def run(body: nn.Module, embeds: Tensor, positions: Tensor, parts: list[tuple[KV, int]]) -> Tensor:
+    """One pass: hidden states [N, D] of embeddings [N, D] at positions [R, N]; each cache grows by its rows.
+
+    Args:
+        body: a language model of transformers, whose attention is ours from here on.
+        embeds: of all sequences, one after another.
+        positions: likewise.
+        parts: each sequence's cache and its number of rows.
+    """
+    config = cast(Any, body).config
+    if config._attn_implementation != NAME:
+        config._attn_implementation = NAME
+    cache = Parts(parts)
+    rows = positions[:, None] if positions.shape[0] > 1 else positions
+    # A dict says that masks are made already: there are none, `attend` knows what each row may see.
+    masks = dict.fromkeys(set(getattr(config, "layer_types", None) or ["full_attention"]))
+    out = body(
+        inputs_embeds=embeds[None], position_ids=rows, attention_mask=masks, past_key_values=cache, use_cache=True
+    )
+    cache.advance()
+    hidden: Tensor = out.last_hidden_state[0]
+    return hidden
+
+
+def attend(
+    module: nn.Module, query: Tensor, key: Any, value: Any, attention_mask: Tensor | None = None, **settings: Any
+) -> tuple[Tensor, Tensor | None]:
+    """The library's call: queries [1, H, N, D] of all sequences; out [1, N, H, D]."""
+    if not isinstance(key, Rows):
+        plain: Any = sdpa_attention_forward(module, query, key, value, attention_mask, **settings)
+        return cast(tuple[Tensor, Tensor | None], plain)
+    sizes = [n for _, n in key.parts.parts]
+    window, scale = settings.get("sliding_window"), settings.get("scaling")
+    seen = zip(torch.split(query, sizes, dim=2), key, value, strict=True)
+    out = [_attend(q, k, v, window, scale, key.parts) for q, k, v in seen]
+    return torch.cat(out, dim=2).transpose(1, 2), None
+
+
+def _attend(q: Tensor, k: Tensor, v: Tensor, window: int | None, scale: float | None, parts: Parts) -> Tensor:
+    """[1, H, n, D]: the last n tokens of L look at themselves and at what stands before them."""
+    n, length, grouped = q.shape[2], k.shape[2], q.shape[1] > k.shape[1]
+    reach = length if window is None else min(window, length)
+    if n == 1:
+        return _one(q, k[:, :, length - reach :], v[:, :, length - reach :], scale)
+    if n == length == reach:
+        return scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale, enable_gqa=grouped)
+    if q.is_cuda and reach == length:  # the fused kernel knows this mask by its shape
+        from torch.nn.attention.bias import causal_lower_right
+
+        mask: Any = causal_lower_right(n, length)
+        return scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale, enable_gqa=grouped)
+    seen = _mask(n, length, reach, q, parts)
+    return scaled_dot_product_attention(q, k, v, attn_mask=seen, scale=scale, enable_gqa=grouped)
+
+
+def _one(q: Tensor, k: Tensor, v: Tensor, scale: float | None) -> Tensor:
+    """One token sees all: the heads of a group become rows, so that keys and values are not copied for each head."""
+    heads, groups = q.shape[1], k.shape[1]
+    folded = q.reshape(1, groups, heads // groups, q.shape[3])  # [1, G, H / G, D]
+    return scaled_dot_product_attention(folded, k, v, scale=scale).reshape(q.shape)
+
+
+def _mask(n: int, length: int, reach: int, q: Tensor, parts: Parts) -> Tensor:
+    """[n, L] to be added: 0 where row i, token length - n + i, may look, -inf elsewhere."""
+    mask = parts.masks.get((n, length, reach))
+    if mask is None:
+        old = length - n
+        row = torch.arange(old, length, device=q.device)[:, None]
+        column = torch.arange(length, device=q.device)[None]
+        hidden = (column > row) | (column <= row - reach)
+        mask = torch.zeros(n, length, dtype=q.dtype, device=q.device).masked_fill(hidden, float("-inf"))
+        parts.masks[n, length, reach] = mask
+    return mask
+
+
+ALL_ATTENTION_FUNCTIONS.register(NAME, attend)
+ALL_MASK_ATTENTION_FUNCTIONS.register(NAME, sdpa_mask)

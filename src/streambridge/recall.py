@@ -99,9 +99,12 @@ class Recall:
 
     def add(self, item: Item, t: float) -> list[Event]:
         """Remember an item; `t` is the stream time of the events."""
-        events = self._count_down(t) if isinstance(item, FrameTokens) else []
+        if not isinstance(item, FrameTokens):  # words are read with the answer, or with the next frame: one pass less
+            self._append(item)
+            return self._settle(t)
+        events = self._count_down(t)
         self._append(item)
-        return [*events, *self._settle(t)]
+        return [*events, *self._settle(t), *self._follow(t)]
 
     def close_round(self, answer: Turn | None, t: float) -> list[Event]:
         """Close the round with its answer, or without one when nothing was heard."""
@@ -155,14 +158,14 @@ class Recall:
             self._per_frame = item.tokens
 
     def _settle(self, t: float) -> list[Event]:
-        """Keep the budget, and let the model read what is new."""
+        """Keep the budget."""
+        if self.policy.at != "frame":
+            return []
+        self._look_ahead()
         events: list[Event] = []
-        if self.policy.at == "frame":
-            self._look_ahead()
-            if self._coming is not None and self.buffer.tokens > self.budget:  # many words came at once
-                events += self._commit(t)
-            events += self._fit(self.buffer, t)
-        return [*events, *self._follow(t)]
+        if self._coming is not None and self.buffer.tokens > self.budget:  # many words came at once
+            events += self._commit(t)
+        return [*events, *self._fit(self.buffer, t)]
 
     def _look_ahead(self) -> None:
         """Decide, some frames before the budget is passed, what memory shall be when it would be."""

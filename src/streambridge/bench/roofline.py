@@ -13,9 +13,12 @@ from typing import Any, Final
 
 import numpy as np
 
+from streambridge.bench.held import Held
 from streambridge.bench.random_model import Lines
 from streambridge.engine.reader import Reader
 from streambridge.loading import load
+from streambridge.memory.round_decay import RoundDecay
+from streambridge.recall import GRACE
 from streambridge.session import Session
 from streambridge.types import Delta, Frame, FrameTokens, Piece, Plan, Segment
 
@@ -174,11 +177,11 @@ class Stream:
     lend: int | None = None
 
 
-VARIANTS: Final = {  # policy, whether what was read is kept, frames of grace
-    "paper": ("paper", False, 0),
-    "paper+prefix-cache": ("paper", True, 0),
-    "round_decay": ("round_decay", True, 0),
-    "round_decay+shadow": ("round_decay", True, 4),
+VARIANTS: Final = {  # makes the policy; whether what was read is kept; frames of grace
+    "paper": (Held, False, 0),
+    "paper+prefix-cache": (Held, True, 0),
+    "round_decay": (RoundDecay, True, 0),
+    "round_decay+shadow": (RoundDecay, True, GRACE),
 }
 
 
@@ -198,7 +201,7 @@ def session_of(stream: Stream, variant: str, ledger: Ledger) -> Session:
     return Session(
         model,
         load("activation", "scripted", fires={}),
-        compression=load("memory", policy),
+        compression=policy(),
         max_len=stream.max_len,
         answer_len=WORDS,
         grace=grace,

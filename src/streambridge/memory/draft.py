@@ -55,12 +55,14 @@ class Slot:
         shape: what it will be.
         age: camera frames in all memory that are newer than its end, and one.
         recent: it lies in a window that is kept raw as long as possible.
+        oldest: no frame in memory is older.
     """
 
     group: list[int]
     shape: Shape
     age: int
     recent: bool = False
+    oldest: bool = False
 
     @property
     def is_frame(self) -> bool:

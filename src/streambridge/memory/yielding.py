@@ -1,6 +1,6 @@
 """How memory gives way, oldest first: frames merge, rounds join, words go, frames go. Knows no policy.
 
-Each function works on a draft until it costs no more than `goal`, or has nothing left of its kind to give.
+Each function that is given a `goal` works on a draft until it costs no more, or has nothing left of its kind to give.
 """
 
 from __future__ import annotations
@@ -18,6 +18,19 @@ def drop_misfits(draft: Draft, budget: int) -> None:
         if not slot.shape.pinned and slot.shape.tokens > room:
             draft.let_go(slot)
     draft.sweep()
+
+
+def cut(draft: Draft, run: Sequence[Slot], parts: int) -> None:
+    """Merge one unbroken run into so many parts, each of about the same number of camera frames."""
+    total, before = sum(slot.shape.frames for slot in run), 0
+    found: dict[int, list[Slot]] = {}
+    for slot in run:
+        middle = 2 * before + slot.shape.frames
+        found.setdefault(middle * parts // (2 * total), []).append(slot)
+        before += slot.shape.frames
+    for older, *newer in found.values():
+        for slot in newer:
+            draft.merge(older, slot)
 
 
 def thin(draft: Draft, run: Sequence[Slot], keep: int, goal: int) -> None:
@@ -53,17 +66,22 @@ def _price(older: Slot, newer: Slot) -> float:
     return (older.shape.frames + newer.shape.frames) / newer.age
 
 
-def join_rounds(draft: Draft, goal: int, keep: Callable[[list[Slot]], int] = lambda run: 1) -> None:
+def to_one(draft: Draft, run: list[Slot], goal: int) -> None:
+    """Thin a run, down to one slot if need be."""
+    thin(draft, run, 1, goal)
+
+
+def join_rounds(draft: Draft, goal: int, give: Callable[[Draft, list[Slot], int], None] = to_one) -> None:
     """Join the two oldest closed rounds into one, and again, in as few joins as needed.
 
     A join lets all loose words of the older round go; frames that thereby become neighbours form one run outside the
-    window and merge on, down to what `keep` says of the run: a floor of more than one slot keeps a past of many joined
-    rounds from ending as one blur.
+    window and merge on as `give` says: down to a floor of more than one slot, a past of many joined rounds does not
+    end as one blur.
 
     Args:
         draft: what gives way.
         goal: tokens at which to stop.
-        keep: slots that a run keeps at least.
+        give: what a run of the joined round does towards the goal.
     """
     draft.sweep()
     *closed, opened = draft.rounds
@@ -74,7 +92,7 @@ def join_rounds(draft: Draft, goal: int, keep: Callable[[list[Slot]], int] = lam
                 draft.let_go(slot)
         head = [slot for slot in head if slot.group] + rest[joins]
         for run in runs_of(head, recent=False):
-            thin(draft, run, keep(run), goal)
+            give(draft, run, goal)
         head = [slot for slot in head if slot.group]
         joins += 1
     draft.rounds = [head, *rest[joins:], opened]

@@ -1,0 +1,73 @@
+"""What the gate costs at each frame: its cached step against a re-run over all frames since the question.
+
+Knows no session. Both are the code that serves users; the re-run is the same pass with an empty cache.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from transformers import Qwen2Config
+
+from streambridge.activation.score_head import ScoreWatch
+from streambridge.activation.score_net import Reach, ScoreNet
+from streambridge.activation.trigger import Trigger, TriggerSettings
+from streambridge.bench.extent import Extent, Record, Tick
+from streambridge.bench.random_model import SIZES
+from streambridge.bench.timing import Timer
+from streambridge.engine.cache import KV
+from streambridge.types import GateTokens
+
+QUESTION = list(range(3, 15))
+FRAME_TOKENS = 16
+
+
+def net_of(size: str, reach: int, device: str = "cpu", dtype: torch.dtype = torch.float32) -> ScoreNet:
+    """A random gate of a named size."""
+    layers, width, heads, key_heads, inner, vocab = SIZES[size]
+    torch.manual_seed(0)
+    config = Qwen2Config(
+        vocab_size=vocab,
+        hidden_size=width,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        num_key_value_heads=key_heads,
+        intermediate_size=inner,
+        initializer_range=width**-0.5,
+    )
+    return ScoreNet(config, width, Reach(frames=reach)).eval().to(device, dtype)
+
+
+@torch.inference_mode()
+def gate_steps(extent: Extent, device: str, tick: Tick, size: str = "16M") -> Iterator[Record]:
+    """The cached step at each second named, and the re-run there."""
+    net, timer = net_of(size, max(extent.gate_s) + 1, device), Timer(device)
+    watch = ScoreWatch(net, QUESTION, Trigger(TriggerSettings()), lambda text: QUESTION)
+    width = SIZES[size][1]
+    seen: list[torch.Tensor] = []
+    steps: list[float] = []
+    for second in range(1, max(extent.gate_s) + 1):
+        tokens = torch.randn(FRAME_TOKENS, width, device=device)
+        seen.append(tokens)
+        start = timer.now()
+        score = watch.observe(GateTokens({"tokens": tokens}, float(second))).score
+        steps.append(timer.now() - start)
+        tick()
+        if second in extent.gate_s:
+            yield from _compared(net, timer, seen, second, score, steps[-5:])
+
+
+def _compared(
+    net: ScoreNet, timer: Timer, seen: list[torch.Tensor], second: int, score: float, steps: list[float]
+) -> Iterator[Record]:
+    shown: dict[str, Any] = {"scenario": "gate", "frame_tokens": FRAME_TOKENS, "seconds": second}
+    took = []
+    for _ in range(3):
+        start = timer.now()
+        again = float(torch.sigmoid(net.step([(KV(), [QUESTION, *seen])])[0]))
+        took.append(timer.now() - start)
+    yield {**shown, "variant": "cached", "step_ms": statistics.median(steps), "max_abs_diff": abs(again - score)}
+    yield {**shown, "variant": "re-run", "step_ms": statistics.median(took), "max_abs_diff": 0.0}

@@ -1,6 +1,7 @@
 """Plan + cache = oracle: whatever happens in a stream, an answer is that of a full recompute of the same memory."""
 
 import itertools
+import random
 
 import numpy as np
 import pytest
@@ -9,114 +10,42 @@ import torch
 import fakes
 import fakes_pair
 from streambridge import loading
+from streambridge.bench.equality import ANSWER, NOISE, TOLERANCE, Heard, Witness, fires, judge, play, script
 from streambridge.bench.random_model import RandomModel
-from streambridge.engine import oracle
 from streambridge.engine.reader import Reader, _common
 from streambridge.session import Session
-from streambridge.types import Answered, Delta, Failed, FrameTokens, Plan, Segment, Stalled
-
-ANSWER = 6
-
-
-class Checked(RandomModel):
-    """Notes for each answer the plan, the ids and the logits before each of them."""
-
-    def __init__(self, *args, **settings):
-        super().__init__(*args, **settings)
-        self.noted = []
-
-    def answer(self, plan, max_tokens, reader=None):
-        ids, logits = [], []
-        self.noted.append((plan, ids, logits))
-        for piece in super().answer(plan, max_tokens, reader):
-            ids.append(piece.id)
-            logits.append(reader.track.logits())
-            yield piece
+from streambridge.types import Answered, Failed, Frame, FrameTokens, Plan, Segment, Stalled
 
 
 def random_session(rng, model, **fixed):
     policies = loading.names("memory")
     settings = {
-        "compression": loading.load("memory", policies[rng.integers(len(policies))]),
-        "max_len": int(rng.integers(160, 400)),
+        "compression": loading.load("memory", rng.choice(policies)),
+        "max_len": rng.randrange(160, 400),
         "answer_len": ANSWER,
-        "grace": int(rng.integers(0, 6)),
-        "prefill": ("eager", "budgeted", "lazy")[rng.integers(3)],
+        "grace": rng.randrange(6),
+        "prefill": rng.choice(["eager", "budgeted", "lazy"]),
         "system": "be brief" if rng.random() < 0.5 else None,
     } | fixed
-    fires = {f"w{n}": [k for k in range(60) if rng.random() < 0.15] for n in range(3)}
-    return Session(model, fakes.FakeGate(fires), **settings)
+    return Session(model, loading.load("activation", "scripted", fires=fires(rng)), **settings)
 
 
-def script(rng, frames=40):
-    """Random steps: ("see", number), ("ask", text, when), ("unwatch",), ("cut", pieces heard), ("idle", tokens)."""
-    steps = []
-
-    def step(*what):
-        steps.append((*what, int(rng.integers(0, ANSWER)) if rng.random() < 0.3 else None))
-
-    for number in range(frames):
-        step("see", number)
-        if rng.random() < 0.2:
-            step("ask", " ".join(["now"] * int(rng.integers(1, 9))), "now")
-        if rng.random() < 0.08:
-            step("ask", f"w{rng.integers(3)}", "watch")
-        if rng.random() < 0.03:
-            step("unwatch")
-        if rng.random() < 0.3:
-            step("idle", int(rng.integers(0, 200)))
-    return steps
-
-
-def play(session, steps):
-    """Run the steps; what is heard of each answer is all, or the first few pieces and then a cut."""
-    events = []
-    for what, *given, cut in steps:
-        if what == "see":
-            reply = session.see(fakes.make_frame(given[0]))
-        elif what == "ask":
-            reply = session.ask(given[0], when=given[1])
-        elif what == "idle":
-            reply = session.idle(given[0])
-        else:
-            reply = session.unwatch(next(iter(session.watches))) if session.watches else session.idle(0)
-        with reply:
-            for event in reply:
-                events.append(event)
-                cut = cut if cut is None else cut - isinstance(event, Delta)
-                if cut is not None and cut < 0:
-                    break
-    return [*events, *session.end()]
-
-
-def worst(model, decoder=None):
-    """The largest difference of a logit, over every token of every answer; greedy tokens must be the oracle's."""
-    most, answers = 0.0, 0
-    for plan, ids, logits in model.noted:
-        if ids:
-            truth = oracle.logits(model.decoder, plan, ids[:-1])
-            assert truth.argmax(-1).tolist() == ids
-            most = max(most, float((torch.stack(logits) - truth).abs().max()))
-            answers += 1
-    return most, answers
-
-
-def random_model(rng, seed, kind=Checked):
-    least = int(rng.integers(1, 40))
-    return kind("1M", int(rng.integers(1, 10)), seed=seed, least=least, most=least + int(rng.integers(1, 60)))
+def random_model(rng, seed):
+    least = rng.randrange(1, 40)
+    return Witness("1M", rng.randrange(1, 10), seed=seed, least=least, most=least + rng.randrange(1, 60))
 
 
 def check_streams(seeds):
     answers, compacted, kinds = 0, 0, set()
     for seed in seeds:
-        rng = np.random.default_rng(seed)
+        rng = random.Random(seed)
         model = random_model(rng, seed % 5)
         session = random_session(rng, model)
         events = play(session, script(rng))
-        difference, heard = worst(model)
-        assert difference <= 1e-4, seed
+        verdict = judge(model, model.heard)
+        assert verdict.max_abs_logit_diff <= TOLERANCE and verdict.same_tokens == 1.0, seed
         assert not any(isinstance(event, Failed) for event in events), seed
-        answers, compacted = answers + heard, compacted + sum(event.type == "compressed" for event in events)
+        answers, compacted = answers + verdict.answers, compacted + sum(event.type == "compressed" for event in events)
         kinds.add((session.settings["compression"]["name"], session.prefill))
     assert answers > 4 * len(seeds) and compacted > len(seeds)
     return kinds
@@ -131,94 +60,86 @@ def test_an_answer_is_that_of_a_full_recompute_in_a_thousand_streams():
     assert len(check_streams(range(1000, 2000))) == 3 * len(loading.names("memory"))
 
 
-def heard(seed, **settings):
-    rng = np.random.default_rng(seed)
-    model = random_model(rng, 1)
-    events = play(random_session(rng, model, **settings), script(rng))
-    kept = [event for event in events if event.type not in ("stalled", "started")]  # settings are told; stalls differ
-    return kept, model.noted
+def same_bits(heard, others):
+    assert len(heard) == len(others) > 3
+    for one, other in zip(heard, others, strict=True):
+        assert one.ids == other.ids and all(torch.equal(a, b) for a, b in zip(one.hidden, other.hidden, strict=True))
 
 
 @pytest.mark.parametrize("seed", range(12))
 def test_when_it_is_read_changes_no_bit_of_an_answer(seed):
-    policy = ("round_decay", "uniform", "recent", "truncate")[seed % 4]
-    runs = [heard(seed, prefill=mode, compression=loading.load("memory", policy)) for mode in ("eager", "budgeted")]
-    (events, noted), (others, compared) = runs
-    assert events == others and len(noted) > 3
-    for (_, ids, logits), (_, same, these) in zip(noted, compared, strict=True):
-        assert ids == same and all(torch.equal(a, b) for a, b in zip(logits, these, strict=True))
+    def run(prefill):
+        rng = random.Random(seed)
+        model = random_model(rng, 1)
+        policy = loading.load("memory", ("round_decay", "uniform", "recent", "truncate")[seed % 4])
+        events = play(random_session(rng, model, prefill=prefill, compression=policy), script(rng))
+        return [event for event in events if event.type not in ("stalled", "started")], model.heard
+
+    (events, heard), (others, compared) = run("eager"), run("budgeted")
+    assert events == others
+    same_bits(heard, compared)
 
 
 @pytest.mark.parametrize("seed", range(6))
 def test_lent_time_changes_no_bit_of_an_answer(seed):
     def run(lend):
-        rng = np.random.default_rng(seed)
+        rng = random.Random(seed)
         model = random_model(rng, 1)
         policy = loading.load("memory", "round_decay")
         session = random_session(rng, model, prefill="budgeted", compression=policy, grace=3, max_len=240)
         steps = [step for step in script(rng, 80) if step[0] != "idle"]
-        steps = [one for step in steps for one in (step, ("idle", lend, None))]
-        return play(session, steps), model.noted
+        steps = [one for step in steps for one in (step, ("idle", lend, None, None))]
+        return play(session, steps), model.heard
 
-    (little, noted), (much, compared) = run(0), run(100_000)
+    (little, heard), (much, compared) = run(0), run(100_000)
     stalls = [sum(event.tokens for event in events if isinstance(event, Stalled)) for events in (little, much)]
     assert stalls[0] >= stalls[1] and stalls[0] > 0  # what comes at once, many words, finds no time lent
     answers = [[event for event in events if isinstance(event, Answered)] for events in (little, much)]
-    assert answers[0] == answers[1] and len(noted) > 3
-    for (_, ids, logits), (_, same, these) in zip(noted, compared, strict=True):
-        assert ids == same and all(torch.equal(a, b) for a, b in zip(logits, these, strict=True))
+    assert answers[0] == answers[1]
+    same_bits(heard, compared)
+
+
+class Noted(Witness):
+    """The embedded model's class with random weights, noted like the others."""
+
+    def __init__(self, tiny):
+        self.tiny, self.heard = tiny, []
+
+    def __getattribute__(self, name):
+        if name in ("tiny", "heard", "answer", "__class__", "__dict__"):
+            return object.__getattribute__(self, name)
+        return getattr(object.__getattribute__(self, "tiny"), name)
+
+    def answer(self, plan, max_tokens, reader=None):
+        heard = Heard(plan, [], [])
+        self.heard.append(heard)
+        for piece in self.tiny.answer(plan, max_tokens, reader):
+            heard.ids.append(piece.id)
+            heard.hidden.append(reader.track.hidden())
+            yield piece
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_positions_in_three_rows_are_exact_too(seed, tmp_path_factory):
-    tiny = loading.load("backbones", "tiny", folder=fakes_pair.checkpoint(tmp_path_factory.mktemp("model")))
-    noted = []
-
-    def answer(plan, max_tokens, reader):
-        ids, logits = [], []
-        noted.append((plan, ids, logits))
-        for token in reader.answer(plan, max_tokens):
-            ids.append(token)
-            logits.append(reader.track.logits())
-            yield from tiny_answer(token)
-
-    def tiny_answer(token):
-        from streambridge.types import Piece
-
-        yield Piece(token, "x")
-
-    tiny.answer, tiny.noted = answer, noted
-    rng = np.random.default_rng(seed)
-    session = random_session(rng, tiny, max_len=int(rng.integers(200, 500)), prefill="eager")
-    events = []
+def test_positions_in_three_rows_are_exact_too(seed, tmp_path):
+    model = Noted(loading.load("backbones", "tiny", folder=fakes_pair.checkpoint(tmp_path / "model")))
+    rng = random.Random(seed)
+    session = random_session(rng, model, max_len=rng.randrange(200, 500), prefill="eager")
     for number, picture in enumerate(itertools.islice(fakes_pair.pictures(seed), 40)):
-        events += session.see(type(picture)(picture.pixels, float(number)))
+        list(session.see(Frame(picture.pixels, float(number))))
         if number % 4 == 3:
             with session.ask("What does the sign say?", when="now") as reply:
-                events += reply if number % 8 == 3 else itertools.islice(reply, 4)
-    difference, answers = worst(tiny)
-    assert difference <= 1e-4 and answers == 10
-
-
-def noise(model, plan, ids):
-    """How far the oracle is from itself when it reads in portions."""
-    whole = oracle.logits(model.decoder, plan, ids)
-    parts = [oracle.logits(model.decoder, plan, ids, chunk) for chunk in (37, 64)]
-    return max(float((part - whole).abs().max()) for part in parts), whole
+                list(reply if number % 8 == 3 else itertools.islice(reply, 4))
+    verdict = judge(model, model.heard)
+    assert verdict.max_abs_logit_diff <= TOLERANCE and verdict.same_tokens == 1.0 and verdict.answers == 10
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_in_sixteen_bit_the_difference_is_the_oracles_own_noise(seed):
-    rng = np.random.default_rng(seed)
-    model = Checked("1M", 8, dtype=torch.bfloat16, seed=seed)
+    rng = random.Random(seed)
+    model = Witness("1M", 8, dtype=torch.bfloat16, seed=seed)
     play(random_session(rng, model, max_len=300, compression=loading.load("memory", "round_decay")), script(rng))
-    floor = worst_seen = 0.0
-    for plan, ids, logits in model.noted:
-        if ids:
-            own, truth = noise(model, plan, ids[:-1])
-            floor = max(floor, own)
-            worst_seen = max(worst_seen, float((torch.stack(logits) - truth).abs().max()))
-    assert 0 < floor and worst_seen <= 3 * floor
+    verdict = judge(model, model.heard, noise=True)
+    assert 0 < verdict.noise and verdict.max_abs_logit_diff <= NOISE * verdict.noise
 
 
 def test_two_sessions_on_one_model_share_nothing():

@@ -31,6 +31,13 @@ def judge(watch, seen):
     return [watch.observe(tokens) for tokens in seen]
 
 
+def offer(name):
+    return importlib.import_module(f"streambridge.activation.{name}").OFFER
+
+
+TOGETHER = [name for name in loading.names("activation") if hasattr(offer(name), "observe")]  # those that can
+
+
 @pytest.fixture(params=loading.names("activation"))
 def name(request):
     return request.param
@@ -43,6 +50,7 @@ def gate(name):
 
 def test_the_room_is_not_empty():
     assert {"immediately", "periodic", "scripted"} <= set(loading.names("activation"))
+    assert "score_head" in TOGETHER
 
 
 def test_it_is_an_activation_that_bears_its_files_name(gate, name):
@@ -78,6 +86,17 @@ def test_two_watches_of_one_gate_do_not_share_state(gate):
         if second is not None:
             both[1].append(second.observe(tokens))
     assert both == alone
+
+
+@pytest.mark.parametrize("name", TOGETHER)
+def test_watches_judged_in_one_pass_are_judged_as_alone(name):
+    gate = make(name)
+    seen = look(gate)
+    alone = [judge(gate.watch(question, 0.0), seen) for question in (QUESTION, "Read every new sign.", "And now?")]
+    watches = [gate.watch(question, 0.0) for question in (QUESTION, "Read every new sign.", "And now?")]
+    for place, tokens in enumerate(seen):
+        for decision, one in zip(gate.observe(watches, tokens), [judged[place] for judged in alone], strict=True):
+            assert decision.score == pytest.approx(one.score, abs=1e-5) and decision.fire == one.fire
 
 
 def test_an_answer_heard_by_one_watch_changes_no_other(gate):

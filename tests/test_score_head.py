@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import fakes_pair
-from streambridge.activation.score_head import ScoreHead, ScoreWatch, cut
+from streambridge.activation.score_head import ScoreHead, ScoreWatch, cut, judge
 from streambridge.activation.score_net import Reach, read_net
 from streambridge.activation.trigger import Trigger, TriggerSettings
 from streambridge.errors import BadInput, WrongUse
@@ -76,9 +76,10 @@ def test_each_cached_step_equals_the_training_forward_of_what_is_held_across_cut
     assert np.std(scores) > 0.02  # a gate that always says the same proves nothing
 
 
-def test_a_step_equals_the_training_forward_of_the_whole_stream_while_nothing_was_cut():
-    own = fakes_pair.random_net(VOCAB, Reach(30, 2), vision_width=WIDTH)
-    *_, (_, _, history) = steps = list(live(own, np.random.default_rng(5), 30))
+@pytest.mark.parametrize("frames", [30, 400])
+def test_a_step_equals_the_training_forward_of_the_whole_stream_while_nothing_was_cut(frames):
+    own = fakes_pair.random_net(VOCAB, Reach(frames, 2), vision_width=WIDTH)
+    *_, (_, _, history) = steps = list(live(own, np.random.default_rng(5), frames))
     scores = [score for _, score, _ in steps]
     with torch.inference_mode():
         whole = torch.sigmoid(own.logits(history))
@@ -86,12 +87,12 @@ def test_a_step_equals_the_training_forward_of_the_whole_stream_while_nothing_wa
 
 
 def test_what_is_held_is_the_question_the_newest_answers_and_the_newest_frames(net):
-    frames_held, dropped = set(), 0
+    frames_held, dropped = [], 0
     for watch, _, history in live(net, np.random.default_rng(7), 200, talk=0.5):
         frames = [entry for entry in watch.entries if is_frame(entry)]
         newest = [entry for entry in history if is_frame(entry)][-len(frames) :]
         assert all(a is b for a, b in zip(frames, newest, strict=True))
-        frames_held.add(len(frames))
+        frames_held.append(len(frames))
         first = next(k for k, entry in enumerate(history) if entry is frames[0])
         older = [entry for entry in history[1:first] if not is_frame(entry)]
         among = [entry for entry in history[first:] if not is_frame(entry)]
@@ -102,7 +103,7 @@ def test_what_is_held_is_the_question_the_newest_answers_and_the_newest_frames(n
         assert kept == (older[-len(kept) :] if kept else [])
         assert len(kept) >= min(len(older), net.reach.answers)
         dropped += len(older) > len(kept)
-    assert frames_held == {1, 2, 3, 4, 5, 6} and dropped > 50
+    assert frames_held == ([1, 2, *[3, 4, 5, 6] * 50])[:200] and dropped > 50  # a half, the newest frame among it
 
 
 def test_a_cut_keeps_the_newer_half_of_the_frames_and_its_answers():
@@ -115,11 +116,14 @@ def test_a_cut_keeps_the_newer_half_of_the_frames_and_its_answers():
 
 
 def test_a_watch_stays_as_small_as_its_reach_for_a_thousand_frames(net):
-    entries, rows = [], []
+    entries, rows, room = [], [], []
     for watch, score, _ in live(net, np.random.default_rng(11), 1000, talk=0.4):
         entries.append(len(watch.entries))
-        rows.append(watch._cache.get_seq_length())
+        rows.append(watch.kv.length)
+        room.append(watch.kv.nbytes)
+        assert rows[-1] == sum(map(len, watch.entries))  # <ACT> is not among them
         assert 0.0 <= score <= 1.0
+    assert room[0] > 0 and len(set(room[500:])) == 1
     longest = max(len(ids_of("Tell me each step.")), len(ids_of("Finished number 999.")))
     most = 1 + net.reach.answers + 2 * net.reach.frames
     assert max(entries) <= most and max(rows) <= most * max(longest, PATCHES)
@@ -136,6 +140,128 @@ def test_two_watches_share_a_net_and_not_a_memory(net):
     for t, tokens in enumerate(stream[1:], 1):
         one.observe(GateTokens({"tokens": tokens}, float(t)))
     assert sum(map(is_frame, other.entries)) == 1
+
+
+# ---------------------------------------------------------------------------------------------- several at once
+
+
+def some_net(rng):
+    return fakes_pair.random_net(VOCAB, Reach(int(rng.integers(1, 9)), int(rng.integers(0, 3))), vision_width=WIDTH)
+
+
+def together(net, watches, tokens, t=0.0):
+    return [decision.score for decision in judge(net, watches, GateTokens({"tokens": tokens}, float(t)))]
+
+
+def check_stream(seed, frames=25):
+    """Watches come, hear and go at random; each has a twin that judges alone. All scores, and how often it was cut."""
+    rng = np.random.default_rng(seed)
+    own, pairs, scores, cuts = some_net(rng), [], [], 0
+    for t in range(frames):
+        if not pairs or (len(pairs) < 6 and rng.random() < 0.3):
+            question = f"Question {t}" + "?" * int(rng.integers(1, 20))
+            pairs.append((new_watch(own, question), new_watch(own, question)))
+        if len(pairs) > 1 and rng.random() < 0.1:
+            pairs.pop(int(rng.integers(len(pairs))))
+        tokens, held = seen(rng), [len(watch.entries) for watch, _ in pairs]
+        found = together(own, [watch for watch, _ in pairs], tokens, t)
+        for (watch, twin), before, score in zip(pairs, held, found, strict=True):
+            with torch.inference_mode():
+                whole = float(torch.sigmoid(own.logits(watch.entries)[-1]))
+            assert score == pytest.approx(whole, abs=1e-5), (seed, t)
+            assert twin.observe(GateTokens({"tokens": tokens}, float(t))).score == pytest.approx(score, abs=1e-5)
+            assert len(twin.entries) == len(watch.entries)
+            cuts += len(watch.entries) <= before
+            for said in ["Finished.", f"Said at {t}."][: int(rng.integers(0, 3)) * (rng.random() < 0.3)]:
+                watch.heard(said, t)
+                twin.heard(said, t)
+        scores += found
+    return scores, cuts
+
+
+def check_streams(seeds):
+    checked = [check_stream(seed) for seed in seeds]
+    assert np.std([score for scores, _ in checked for score in scores]) > 0.05
+    assert sum(cuts for _, cuts in checked) > 3 * len(seeds)
+
+
+def test_watches_judged_together_judge_as_alone_and_as_in_training_whatever_happens():
+    check_streams(range(50))
+
+
+@pytest.mark.slow
+def test_watches_judged_together_judge_as_alone_and_as_in_training_in_a_thousand_streams():
+    check_streams(range(1000, 2000))
+
+
+class Calls:
+    """Counts the calls of modules; the one at which to break may be set."""
+
+    def __init__(self, *modules):
+        self.count, self.break_at = 0, None
+        self.hooks = [module.register_forward_pre_hook(self.note) for module in modules]
+
+    def note(self, *_):
+        self.count += 1
+        if self.count - 1 == self.break_at:
+            raise RuntimeError("out of memory, say")
+
+
+def test_four_watches_cost_one_pass_and_one_projection_a_frame_also_when_they_are_cut():
+    own = fakes_pair.random_net(VOCAB, Reach(4, 1), vision_width=WIDTH)
+    passes, looks, words = Calls(own.decoder), Calls(own.projector), Calls(own.decoder.embed_tokens)
+    watches, rng = [new_watch(own, f"Question {n}") for n in range(4)], np.random.default_rng(2)
+    for t in range(12):
+        assert len(together(own, watches, seen(rng), t)) == 4
+        assert passes.count == looks.count == t + 1
+        assert words.count <= t + 1
+        watches[t % 4].heard("Finished.", float(t))
+
+
+def test_the_question_is_read_once_however_often_the_frames_are_cut():
+    own, rng = fakes_pair.random_net(VOCAB, Reach(4, 1), vision_width=WIDTH), np.random.default_rng(6)
+    words, watches = Calls(own.decoder.embed_tokens), [new_watch(own, f"Question {n}") for n in range(2)]
+    for t in range(20):
+        together(own, watches, seen(rng), t)
+    assert words.count == 1
+
+
+@pytest.mark.parametrize("place", ["projector", "decoder", "first layer", "last layer", "head"])
+def test_a_pass_that_breaks_anywhere_leaves_watches_that_judge_on_exactly(place):
+    own, rng = fakes_pair.random_net(VOCAB, Reach(4, 1), vision_width=WIDTH), np.random.default_rng(4)
+    layers = own.decoder.layers
+    places = {"projector": own.projector, "decoder": own.decoder, "head": own.head}
+    calls = Calls({**places, "first layer": layers[0], "last layer": layers[-1].mlp}[place])
+    watches, broken = [new_watch(own, f"Question {n}") for n in range(3)], 0
+    for t in range(40):
+        tokens = seen(rng)
+        if rng.random() < 0.3:
+            calls.break_at = calls.count
+            with pytest.raises(RuntimeError, match="out of memory"):
+                together(own, watches, tokens, t)
+            assert not any(entry is tokens for watch in watches for entry in watch.entries)
+            broken += 1
+        else:
+            for watch, score in zip(watches, together(own, watches, tokens, t), strict=True):
+                with torch.inference_mode():
+                    assert score == pytest.approx(float(torch.sigmoid(own.logits(watch.entries)[-1])), abs=1e-5)
+        watches[t % 3].heard("Finished.", float(t))
+    assert broken > 5
+
+
+def test_gates_of_one_net_share_nothing_but_the_net(net):
+    rng = np.random.default_rng(9)
+    streams = [[seen(rng) for _ in range(20)] for _ in range(2)]
+    alone = []
+    for stream in streams:
+        watches = [new_watch(net, "a b c"), new_watch(net, "Read it.")]
+        alone.append([together(net, watches, tokens, t) for t, tokens in enumerate(stream)])
+    sets = [[new_watch(net, "a b c"), new_watch(net, "Read it.")] for _ in streams]
+    mixed = [[], []]
+    for t, pair in enumerate(zip(*streams, strict=True)):
+        for scores, watches, tokens in zip(mixed, sets, pair, strict=True):
+            scores.append(together(net, watches, tokens, t))
+    assert mixed == alone and alone[0] != alone[1]
 
 
 # ---------------------------------------------------------------------------------------------- <ACT>

@@ -127,6 +127,11 @@ class Recall:
         return []
 
     @property
+    def rebuilding(self) -> bool:
+        """Whether there is a memory to come."""
+        return self._coming is not None
+
+    @property
     def nbytes(self) -> int:
         """Memory of the model's caches of this session."""
         return self._reading.nbytes

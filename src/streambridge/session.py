@@ -392,6 +392,11 @@ class Session:
         return self._recall.buffer
 
     @property
+    def rebuilding(self) -> bool:
+        """Whether memory is about to change, and the model reads what it will be."""
+        return self._recall.rebuilding
+
+    @property
     def cache_bytes(self) -> int:
         """What the model's caches of this session take."""
         return self._recall.nbytes

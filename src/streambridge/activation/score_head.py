@@ -65,7 +65,7 @@ class ScoreHead:
 
     def observe(self, watches: Sequence[ScoreWatch], frame: GateTokens) -> list[Decision]:
         """Judge the newest frame for several Watches in one pass."""
-        return _judge(self.net, watches, frame)
+        return judge(self.net, watches, frame)
 
     def encode_text(self, text: str) -> list[int]:
         """Ids of words, as in training."""
@@ -109,7 +109,7 @@ class ScoreWatch:
 
     def observe(self, frame: GateTokens) -> Decision:
         """Judge the newest frame."""
-        return _judge(self.net, [self], frame)[0]
+        return judge(self.net, [self], frame)[0]
 
     def heard(self, text: str, t: float) -> None:
         """An own answer joins the line, as in training."""
@@ -120,7 +120,7 @@ class ScoreWatch:
         if sum(isinstance(entry, Tensor) for entry in self.entries) >= self.net.reach.frames:
             self.entries = cut([*self.entries, tokens], self.net.reach)[:-1]
             self._read = min(self._read, 1)  # the question stands where it stood
-        self.kv.crop(sum(len(entry) for entry in self.entries[: self._read]))  # nor anything that a broken pass left
+        self.kv.crop(sum(len(entry) for entry in self.entries[: self._read]))  # without what a broken pass left
         return [*self.entries[self._read :], tokens]
 
     def take(self, tokens: Tensor, score: float, t: float) -> Decision:
@@ -130,7 +130,7 @@ class ScoreWatch:
         return Decision(score, self.trigger.step(score, t))
 
 
-def _judge(net: ScoreNet, watches: Sequence[ScoreWatch], frame: GateTokens) -> list[Decision]:
+def judge(net: ScoreNet, watches: Sequence[ScoreWatch], frame: GateTokens) -> list[Decision]:
     """One pass for all; when it breaks, none of them has taken the frame."""
     tokens = frame.bundle["tokens"]
     logits = net.step([(watch.kv, watch.unread(tokens)) for watch in watches])  # [W]

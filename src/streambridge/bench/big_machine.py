@@ -12,7 +12,7 @@ from streambridge.bench import roofline
 from streambridge.bench.extent import IN_PLACE, OURS, PAPER, Extent, Record, Tick
 
 
-def replays(extent: Extent, allowed: set[str], tick: Tick) -> Iterator[Record]:
+def replays(extent: Extent, allowed: set[str], device: str, tick: Tick) -> Iterator[Record]:
     """A 7B by its roofline: token-exact, no torch."""
     for max_len, frame_tokens, hours in extent.replays:
         for variant in roofline.VARIANTS:
@@ -21,12 +21,12 @@ def replays(extent: Extent, allowed: set[str], tick: Tick) -> Iterator[Record]:
 
 
 def rare(
-    extent: Extent, allowed: set[str], tick: Tick, max_len: int = 16384, frame_tokens: int = 64
+    extent: Extent, allowed: set[str], device: str, tick: Tick, max_len: int = 16384, frame_tokens: int = 64
 ) -> Iterator[Record]:
     """What reading at once costs where answers are rare, and where it costs as much as the published loop."""
     ratios: dict[float, float] = {}
-    for every_s in (10.0, 30.0, 60.0, 120.0, 300.0):
-        stream = roofline.Stream(max_len, frame_tokens, 1.0, every_s)
+    for every_s in extent.rare_s:
+        stream = roofline.Stream(max_len, frame_tokens, extent.rare_hours, every_s)
         paper = roofline.replay(stream, PAPER, "H200", tick)
         yield _rare(paper, PAPER, paper)
         for prefill, lend in (("eager", None), ("budgeted", frame_tokens // 2), ("lazy", 0)):

@@ -6,7 +6,7 @@ Knows no clock. A variant that fails here has no place in a table of speed.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -139,15 +139,23 @@ def fires(rng: random.Random, frames: int = 40) -> dict[str, list[float]]:
     return {f"w{n}": [float(k) for k in range(frames) if rng.random() < 0.15] for n in range(3)}
 
 
-def check(variant: str, streams: int, dtype: torch.dtype = torch.float32, seed: int = 0) -> dict[str, Any]:
+def check(
+    variant: str,
+    streams: int,
+    dtype: torch.dtype = torch.float32,
+    device: str = "cpu",
+    tick: Callable[[], None] = lambda: None,
+    seed: int = 0,
+) -> dict[str, Any]:
     """The record of a variant: random streams through the real Session, on a small random model."""
     policy, cached, grace = VARIANTS[variant]
-    model = Witness("1M", 8, dtype=dtype, seed=seed, cached=cached)
+    model = Witness("1M", 8, dtype=dtype, device=device, seed=seed, cached=cached)
     for number in range(streams):
         rng = random.Random(1000 * seed + number)
         gate = load("activation", "scripted", fires=fires(rng))
         settings: dict[str, Any] = {"max_len": rng.randrange(160, 400), "answer_len": ANSWER, "grace": grace}
         play(Session(model, gate, compression=policy(), **settings), script(rng))
+        tick()
     verdict = judge(model, model.heard, noise=dtype != torch.float32)
     allowed = TOLERANCE if verdict.noise is None else NOISE * verdict.noise
     return {

@@ -28,7 +28,11 @@ class Extent:
         round_minutes: of `giant-round`.
         soak_hours: simulated.
         replays: MaxLen, tokens a frame and hours of the token-exact replays.
+        rare_s: seconds between answers, for the cost of reading at once where answers are rare.
+        rare_hours: of each of these replays.
         rivals_minutes: of the approximate rivals' stream.
+        gpu_context: tokens, on a GPU.
+        gpu_answers: timed there.
     """
 
     streams: int = 200
@@ -44,7 +48,11 @@ class Extent:
         (16384, 64, 2.0),
         (16384, 196, 2.0),
     )
+    rare_s: tuple[float, ...] = (10.0, 30.0, 60.0, 120.0, 300.0)
+    rare_hours: float = 1.0
     rivals_minutes: float = 10.0
+    gpu_context: int = 16384
+    gpu_answers: int = 100
 
 
 QUICK: Final = Extent(
@@ -56,5 +64,8 @@ QUICK: Final = Extent(
     round_minutes=4.0,
     soak_hours=0.25,
     replays=((4096, 16, 1.0), (16384, 64, 1.0)),
+    rare_s=(30.0, 120.0),
+    rare_hours=0.5,
     rivals_minutes=3.0,
+    gpu_answers=20,
 )

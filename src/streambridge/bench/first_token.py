@@ -61,12 +61,12 @@ def _first_token(talk: Dialogue, times: int, device: str, tick: Tick) -> Iterato
         if kept is not None:
             turns.append((IN_PLACE, kept))
         for name, reader in turns if number % 2 else turns[::-1]:
-            first, all_, ids = _timed(timer, reader, plan)
+            first, all_, ids = timed(timer, reader, plan)
             took[name].append((first, all_))
             kept = kept or reader  # what the first pass has read is what a cache would hold
             tick()
         talk.hear(ids)
-    unread = _timed(timer, kept, talk.ask(frames=4))[0]
+    unread = timed(timer, kept, talk.ask(frames=4))[0]
     for name, pairs in took.items():
         yield {
             "scenario": "first-token",
@@ -82,7 +82,7 @@ def _first_token(talk: Dialogue, times: int, device: str, tick: Tick) -> Iterato
         }
 
 
-def _timed(timer: Timer, reader: Any, plan: Plan) -> tuple[float, float, list[int]]:
+def timed(timer: Timer, reader: Any, plan: Plan) -> tuple[float, float, list[int]]:
     """Milliseconds to the first id and to the last, and the ids."""
     start = timer.now()
     spoken = reader.answer(plan, WORDS)

@@ -42,7 +42,7 @@ def net_of(size: str, reach: int, device: str = "cpu", dtype: torch.dtype = torc
 
 
 @torch.inference_mode()
-def gate_steps(extent: Extent, device: str, tick: Tick, size: str = "16M") -> Iterator[Record]:
+def gate_steps(extent: Extent, allowed: set[str], device: str, tick: Tick, size: str = "16M") -> Iterator[Record]:
     """The cached step at each second named, and the re-run there."""
     net, timer = net_of(size, max(extent.gate_s) + 1, device), Timer(device)
     watch = ScoreWatch(net, QUESTION, Trigger(TriggerSettings()), lambda text: QUESTION)
@@ -57,13 +57,19 @@ def gate_steps(extent: Extent, device: str, tick: Tick, size: str = "16M") -> It
         steps.append(timer.now() - start)
         tick()
         if second in extent.gate_s:
-            yield from _compared(net, timer, seen, second, score, steps[-5:])
+            yield from _compared(net, timer, size, seen, second, score, steps[-5:])
 
 
 def _compared(
-    net: ScoreNet, timer: Timer, seen: list[torch.Tensor], second: int, score: float, steps: list[float]
+    net: ScoreNet,
+    timer: Timer,
+    size: str,
+    seen: list[torch.Tensor],
+    second: int,
+    score: float,
+    steps: list[float],
 ) -> Iterator[Record]:
-    shown: dict[str, Any] = {"scenario": "gate", "frame_tokens": FRAME_TOKENS, "seconds": second}
+    shown: dict[str, Any] = {"scenario": "proactive", "frame_tokens": FRAME_TOKENS, "seconds": second, "size": size}
     took = []
     for _ in range(3):
         start = timer.now()

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import resource
+import statistics
 from collections.abc import Iterator
 from typing import Any
 
 import torch
 
-from streambridge.bench import roofline
+from streambridge.bench import rivals, roofline
 from streambridge.bench.equality import judge
 from streambridge.bench.extent import IN_PLACE, OURS, PAPER, Extent, Record, Tick
 from streambridge.bench.random_model import RandomModel
 from streambridge.bench.timing import DARK, LEND, Lane, by_turns, feed, lane
+from streambridge.engine import oracle
 from streambridge.loading import load
 from streambridge.types import Delta, Frame
 
@@ -58,7 +60,7 @@ def frames(extent: Extent, allowed: set[str], device: str, tick: Tick, size: str
             yield {"scenario": "frames", **shown, "frame": at, "ttft_ms": record["ttft_all_ms"]}
 
 
-def proactive(extent: Extent, allowed: set[str], device: str, tick: Tick, size: str = "16M") -> Iterator[Record]:
+def decisions(extent: Extent, allowed: set[str], device: str, tick: Tick, size: str = "16M") -> Iterator[Record]:
     """From the gate's decision to the first word."""
     weights = RandomModel(size, 16, torch.float32, device)
     fires = {"tell me": [float(k) for k in range(120, 240, 7)]}
@@ -160,6 +162,33 @@ def giant_round(extent: Extent, allowed: set[str], device: str, tick: Tick, size
         yield {"scenario": "giant-round", "minutes": extent.round_minutes, **shown, "ttft_ms": one.ttft[-1]}
 
 
+def approximate(extent: Extent, allowed: set[str], device: str, tick: Tick, size: str = "16M") -> Iterator[Record]:
+    """Systems that keep stale keys and values, and the exact variants on a like stream: speed beside error."""
+    weights = RandomModel(size, 16, torch.float32, device)
+    minutes, max_len = extent.rivals_minutes, 2048
+    yield from rivals.measure(weights, tuple(rivals.RIVALS), minutes, max_len, 30.0, 0, tick)
+    lanes = [lane(weights, name, max_len, device) for name in (PAPER, OURS) if name in allowed]
+    found: dict[str, list[dict[str, float]]] = {one.name: [] for one in lanes}
+    for number, _ in enumerate(feed(lanes, range(int(60 * minutes)), lambda k: k % 30 == 29, tick)):
+        for one in by_turns(lanes, number):
+            one.ask()
+            if number % 3 == 0 and one.model.last is not None:
+                found[one.name].append(_error(one))
+    for one in lanes:
+        record = one.record()
+        record.pop("max_abs_logit_diff", None)
+        median = {key: statistics.median(error[key] for error in found[one.name]) for key in found[one.name][0]}
+        yield {"scenario": "rivals", "minutes": minutes, **record, **median}
+
+
+@torch.inference_mode()
+def _error(one: Lane) -> dict[str, float]:
+    """Of the first word of the newest answer, against the recompute of its plan."""
+    assert one.model.last is not None
+    ours = one.model.decoder.head(one.model.last.hidden[0])
+    return rivals.errors(ours, oracle.logits(one.model.decoder, one.model.last.plan)[-1])
+
+
 def soak(extent: Extent, allowed: set[str], device: str, tick: Tick, size: str = "1M") -> Iterator[Record]:
     """Hours of stream: nothing may grow."""
     one = lane(RandomModel(size, 16, torch.float32, device), OURS, 1024, device)
@@ -192,7 +221,6 @@ def soak(extent: Extent, allowed: set[str], device: str, tick: Tick, size: str =
 
 def _rss_mib() -> float:
     """What the process holds now; its peak where the system does not say."""
-    import os
     try:
         with open("/proc/self/statm", encoding="ascii") as file:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20

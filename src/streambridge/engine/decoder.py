@@ -97,11 +97,15 @@ class CachedTrack:
         """Another track in the same model."""
         return CachedTrack(self.decoder, self._room)
 
+    def hidden(self) -> Tensor:
+        """[D]: what the model makes of the token read last."""
+        assert self._last is not None, "nothing was read since the cache was cut"
+        return self._last
+
     @torch.inference_mode()
     def logits(self) -> Tensor:
         """[V]: of what follows the token read last."""
-        assert self._last is not None, "nothing was read since the cache was cut"
-        return self.decoder.head(self._last)
+        return self.decoder.head(self.hidden())
 
     def next(self) -> int:
         """The likeliest id to follow."""

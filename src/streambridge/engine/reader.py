@@ -14,7 +14,7 @@ from typing import Final, Protocol, Self
 
 from streambridge.types import Plan, Segment
 
-LEAST: Final = 32  # tokens: smaller frames wait for the next one, for so short a pass costs as much as a longer one
+LEAST: Final = 16  # tokens: smaller frames wait for the next one, for so short a pass costs as much as a longer one
 MOST: Final = 256  # tokens: an answer waits for one chunk at most, and longer ones are hardly cheaper by the token
 
 

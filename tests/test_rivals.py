@@ -122,12 +122,13 @@ def test_pooled_frames_are_the_mean_of_four_and_stand_between_them():
 def test_the_oldest_frames_are_pooled_first_and_most_and_the_newest_quarter_not_at_all():
     rival, levels = PooledKV(MODEL.decoder, MAX_LEN), []
     for second in range(200):
-        tokens = rival.kv.length
+        tokens, before = rival.kv.length, levels
         rival.see(random_rows(P, second))
         levels = [block.level for block in rival.blocks]
         assert levels == sorted(levels, reverse=True)
-        if rival.kv.length <= tokens:
-            assert not any(levels[-MAX_LEN // 4 // P :])
+        old, newest = levels[: -1 - MAX_LEN // 4 // P], levels[-1 - MAX_LEN // 4 // P :]
+        assert rival.kv.length > tokens or not any(newest)
+        assert before.count(2) >= levels.count(2) or old.count(0) < 2  # twice only what nothing fresh could spare
     assert {1, 2} < set(levels)
 
 

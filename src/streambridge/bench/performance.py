@@ -27,6 +27,7 @@ EXACT: Final = {
 }
 BASES: Final = ("paper", "re-run")
 OURS: Final = ("round_decay", "round_decay+shadow", "cached", "eager", "budgeted", "lazy")
+NAMES: Final = ("scenario", "variant")
 RIVALS: Final = ("sink+window", "kv-pool", "re-rotate")
 
 # field:kind of each scenario; a `?` may be null or absent. `proactive` and `gpu` are each two: see `_kind`.
@@ -50,10 +51,10 @@ FIELDS: Final = {
     "peak_rss_mib:n? rebuilds:n? stalls:n",
     "replay": "variant:s machine:s model:s max_len:n frame_tokens:n hours:n every_s:n? answers:n p50_ms:n p99_ms:n "
     "max_ms:n t:l ttft_all_ms:l prefilled:n largest:n? flop:n stalls:n kv_gib:n",
-    "rivals": "variant:s size:s dtype:s? max_len:n frame_tokens:n? minutes:n answers:n? checked:n? p50_ms:n p99_ms:n "
-    "max_ms:n? max_abs_logit_diff:n relative_l2:n kl:n top1:n",
-    "gpu": "variant:s size:s dtype:s context:n ttft_p50_ms:n ttft_p99_ms:n decode_ms_per_token:n graphs:b",
-    "gpu-gate": "variant:s size:s step_ms:n graphs:b?",
+    "rivals": "variant:s size:s dtype:s? max_len:n frame_tokens:n? minutes:n every_s:n? answers:n? checked:n? p50_ms:n "
+    "p99_ms:n max_ms:n? max_abs_logit_diff:n relative_l2:n kl:n top1:n",
+    "gpu": "variant:s size:s dtype:s context:n n:n? ttft_p50_ms:n ttft_p99_ms:n decode_ms_per_token:n graphs:b?",
+    "gpu-gate": "variant:s size:s dtype:s? step_ms:n graphs:b?",
     "summary": "",
 }
 KINDS: Final[dict[str, tuple[str, Callable[[Any], bool]]]] = {
@@ -95,7 +96,7 @@ def _kind(record: Any, number: int) -> str:
 def _checked(record: Row, kind: str, number: int) -> Row:
     wanted = dict(field.split(":") for field in FIELDS.get(kind, "").split())
     if kind == "summary":
-        wanted = {field: "n?" for field in record if field != "scenario"}
+        wanted = {field: "n?" for field in record if field not in NAMES}
     for field, what in wanted.items():
         said, holds = KINDS[what[0]]
         value = record.get(field)
@@ -174,7 +175,8 @@ SECTIONS: Final = {
         (Column("answers", "answers"), P50, P99, MAX, TIMES50, TIMES99, Column("queued p50, ms", "queued_p50_ms"),
          Column("queued p99", "queued_p99_ms"), PREFILLED, Column("base / this", "/prefilled"), REBUILDS, STALLS,
          LARGEST, Column("CPU s: frames", "cpu_s.frames"), Column("lent time", "cpu_s.idle"),
-         Column("answers", "cpu_s.answers"), Column("in all", "cpu_all_s"), Column("base / this", "/cpu_all_s"), Column("KV MiB", "kv_mib"), ERROR),
+         Column("answers", "cpu_s.answers"), Column("in all", "cpu_all_s"),
+         Column("base / this", "/cpu_all_s"), Column("KV MiB", "kv_mib"), ERROR),
         (("p50_ms", SOONER50), ("p99_ms", SOONER99), ("prefilled", "reads {} times the tokens of")),
         (("long-stream", "TTFT over stream time, each variant a line"),),
     ),
@@ -201,7 +203,8 @@ SECTIONS: Final = {
     ),
     "burst": Section(
         "The worst moments",
-        "Several questions at once, a question while memory is rebuilt, a question right after an answer was cut.",
+        "Several questions at once, a question while memory is rebuilt, a question right after an answer was cut. In "
+        "place, the first token after a rebuild waits for the rebuild.",
         (Column("moment", "what"), Column("n", "n"), P50, P99, MAX, TIMES50, TIMES99, ERROR),
         (("p50_ms", SOONER50),),
     ),
@@ -216,7 +219,8 @@ SECTIONS: Final = {
         "The rivals keep keys and values that were made under another context, so their answers are not those of a "
         "recompute. Errors are medians over answers of the first token's logits, against a recompute of the context "
         "that the variant claims to hold; top-1 is the share of answers with the oracle's first token. The rivals are "
-        "written anew for this bench after what is published of such systems: they are no one's product.",
+        "written anew for this bench after what is published of such systems: they are no one's product. They run by "
+        "turns among themselves, and the exact variants likewise, on like streams.",
         (Column("answers", "answers"), P50, P99, MAX, TIMES50, TIMES99, Column("held against it", "checked"),
          ERROR, Column("relative L2", "relative_l2"), Column("KL", "kl"),
          Column("top-1", "top1")),
@@ -254,7 +258,8 @@ SECTIONS: Final = {
     "gpu": Section(
         "On a GPU",
         "Times by the clock, the device waited for.",
-        (Column("context", "context"), Column("TTFT p50, ms", "ttft_p50_ms"), Column("p99", "ttft_p99_ms"),
+        (Column("context", "context"), Column("n", "n"), Column("TTFT p50, ms", "ttft_p50_ms"),
+         Column("p99", "ttft_p99_ms"),
          Column("base / this, p50", "/ttft_p50_ms"), Column("p99", "/ttft_p99_ms"),
          Column("a further token, ms", "decode_ms_per_token"), Column("CUDA graphs", "graphs")),
         (("ttft_p50_ms", SOONER50),),
@@ -310,6 +315,10 @@ SUMMARY: Final = {
     "p50_ratio_1h": "long stream, p50, `paper` / ours",
     "p99_ratio_1h": "long stream, p99, `paper` / ours",
     "prefill_ratio_1h": "long stream, tokens read, `paper` / ours",
+    "p50_ratio_long_stream": "long stream, p50, `paper` / ours",
+    "p99_ratio_long_stream": "long stream, p99, `paper` / ours",
+    "prefill_ratio_long_stream": "long stream, tokens read, `paper` / ours",
+    "stalls_replay": "replay at 7B with the shadow, stalls",
     "p99_over_p50_replay": "replay at 7B with the shadow, p99 / p50",
     "prefill_ratio_4k_16": "replay, work of reading, `paper` / ours, MaxLen 4k, 16 tokens a frame",
     "prefill_ratio_16k_64": "replay, work of reading, `paper` / ours, MaxLen 16k, 64 tokens a frame",
@@ -356,7 +365,8 @@ def _about(found: Found) -> list[str]:
         f"- device: {device}; torch threads: {_number(about['threads'])}",
         f"- versions: {versions}",
         f"- times: {'CPU time of the process' if about['device'] == 'cpu' else 'by the clock, the device waited for'}",
-        "- variants run by turns in one process, on streams fed to all alike, in reversed order every other time",
+        "- variants of a scenario run in one process on the same stream, by turns and in reversed order every other",
+        "  time; but rivals and exact variants apart, and decisions and the gate's step one after the other",
         "- p50 is the median, p99 the 99th percentile; shared machines are noisy, so ratios count, not milliseconds",
         "- base / this: the base is `paper`, for the gate `re-run`, in the same setting; above 1 the base needs more",
         "",
@@ -394,7 +404,7 @@ def _verdicts(found: Found) -> list[str]:
 def _summary(found: Found) -> list[str]:
     if "summary" not in found:
         return []
-    own = {key: value for key, value in found["summary"][0].items() if key != "scenario"}
+    own = {key: value for key, value in found["summary"][0].items() if key not in NAMES}
     rows = [f"| {SUMMARY.get(key, f'`{key}`')} | {_number(value)} |" for key, value in own.items()]
     return ["## At a glance", "", "| | |", "|---|---|", *rows, ""]
 
@@ -403,7 +413,8 @@ def _section(kind: str, section: Section, found: Found, plots: Mapping[str, str]
     rows = [_with_range(row) for row in found[kind]]
     shown = _hours(rows) if kind == "soak" else rows
     lines = [f"## {section.title}", "", *_prose(section.about)]
-    apart = [key for key in TOLD if key not in {column.field for column in section.columns}]
+    told = [key for key in TOLD if all(row.get(key) is not None for row in rows)]
+    apart = [key for key in told if key not in {column.field for column in section.columns}]
     for setting in dict.fromkeys(_setting(row, apart) for row in shown):
         group = [row for row in shown if _setting(row, apart) == setting]
         lines += [f"{setting[0].upper()}{setting[1:]}:", ""] if setting else []
@@ -465,7 +476,9 @@ def _ratio(row: Row, field: str, rows: Rows) -> float | None:
 
 
 def _alike(one: Row, other: Row) -> bool:
-    return all(one.get(key) == other.get(key) for key in TOLD)
+    """Of one setting: nothing that both tell is different."""
+    both = [key for key in TOLD if one.get(key) is not None and other.get(key) is not None]
+    return all(one[key] == other[key] for key in both)
 
 
 def _shows(rows: Rows, section: Section) -> list[str]:
@@ -537,8 +550,8 @@ def _even(found: Found) -> list[str]:
     lines = []
     for row in found.get("break-even", []):
         said = (
-            f"Break-even: with an answer every {_number(row['every_s'])} s, reading each frame at once computes as much "
-            "as `paper`; with rarer ones more."
+            f"Break-even: with an answer every {_number(row['every_s'])} s, reading each frame at once computes as "
+            "much as `paper`; with rarer ones more."
             if row.get("every_s") is not None
             else "No break-even found."
         )
@@ -569,7 +582,7 @@ def _limits() -> list[str]:
         "## Limits",
         "",
         "- Random weights prove equality and cost. They say nothing about how good an answer is.",
-        "- `paper` as printed passes MaxLen in a long dialogue, and would be slower; held to it, it is faster than that.",
+        "- `paper` as printed passes MaxLen in a long dialogue, and would be slower than the `paper` timed here.",
         "- Memory that is compressed to half holds less than memory squeezed to just below its limit.",
         "- Reading each frame at once buys latency with compute where answers are rare.",
         "- Replays are calculations by a formula, not measurements.",
@@ -595,6 +608,7 @@ def table(records: Sequence[Row]) -> str:
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     lines.insert(1, ["-" * width for width in widths])
     shown = ["| " + " | ".join(map(str.ljust, line, widths)) + " |" for line in lines]
+    shown.append("base/this: how much more `paper` (`re-run`) needs: ms at p50, at p99; work: FLOP or tokens read")
     absent = [kind for kind in FIELDS if kind not in found]
     return "\n".join([*shown, *([f"not in this run: {', '.join(absent)}"] if absent else [])]) + "\n"
 

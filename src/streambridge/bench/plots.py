@@ -96,7 +96,8 @@ def _save(plot: Plot, found: Mapping[str, Rows], path: Path) -> bool:
     plot.draw(axes, found)
     if not axes.lines:
         return False
-    figure.legend(loc="outside lower center", ncols=min(4, len(axes.get_legend_handles_labels()[1])), fontsize=9)
+    labels = axes.get_legend_handles_labels()[1]
+    figure.legend(loc="outside lower center", ncols=2 if max(map(len, labels)) > 20 else 4, fontsize=9)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
@@ -173,13 +174,14 @@ def _gate(axes: Axes, found: Mapping[str, Rows]) -> None:
 
 
 def _rivals(axes: Axes, found: Mapping[str, Rows]) -> None:
-    for row in found["rivals"]:
-        error = max(row["max_abs_logit_diff"], LEAST_ERROR)
+    errors = [max(row["max_abs_logit_diff"], LEAST_ERROR) for row in found["rivals"]]
+    for row, error in zip(found["rivals"], errors, strict=True):
         _line(axes, row["variant"], row["variant"], [(error, row["p99_ms"])], linestyle="", markersize=10)
+    errors = [error for error in errors if math.isfinite(error)]
     if axes.lines:
         axes.axvspan(LEAST_ERROR / 2, TOLERANCE, color="#000000", alpha=0.06, linewidth=0)
         axes.text(TOLERANCE / 2, 0.03, "exact", transform=axes.get_xaxis_transform(), ha="right", fontsize=9)
-        axes.set_xlim(LEAST_ERROR / 2, 2 * max(TOLERANCE, *(float(line.get_xdata()[0]) for line in axes.lines)))
+        axes.set_xlim(LEAST_ERROR / 2, 2 * max(TOLERANCE, *errors))
 
 
 def _rare(axes: Axes, found: Mapping[str, Rows]) -> None:
@@ -204,7 +206,8 @@ PLOTS: Final = {
     "frames": Plot("frames", _frames, "Latency against frame number", "frame number", "response latency, ms", ""),
     "gate": Plot("gate", _gate, "The gate, a frame", "seconds since the question", "step, ms", "y"),
     "rivals": Plot(
-        "rivals", _rivals, "Error against latency", "max logit error against the recompute", "TTFT p99, ms", "xy"
+        "rivals", _rivals, "Error against latency", "max logit error against the recompute (0 at the edge)",
+        "TTFT p99, ms", "xy",
     ),
     "rare": Plot("rare", _rare, "Compute where answers are rare", "seconds between answers", "compute, PFLOP", "xy"),
     "replay": Plot(

@@ -11,6 +11,7 @@ from rich.progress import Progress
 
 from streambridge import loading
 from streambridge.cli.choosing import GATE, TINY, backbone_for, gate_for
+from streambridge.cli.latency import latency
 from streambridge.errors import WrongUse
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -67,6 +68,9 @@ def world(
     if out is not None:
         _write(out, json_.dumps(found, indent=1) + "\n")
     typer.echo(json_.dumps(found) if json else _told(found) if memory != "all" else _policies(found))
+
+
+app.command("latency")(latency)
 
 
 @app.command("card")

@@ -66,7 +66,7 @@ def attend(
     window, scale = settings.get("sliding_window"), settings.get("scaling")
     seen = zip(torch.split(query, sizes, dim=2), key, value, strict=True)
     out = [_attend(q, k, v, window, scale, key.parts) for q, k, v in seen]
-    return torch.cat(out, dim=2).transpose(1, 2), None
+    return (out[0] if len(out) == 1 else torch.cat(out, dim=2)).transpose(1, 2), None
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, window: int | None, scale: float | None, parts: Parts) -> Tensor:
@@ -82,9 +82,9 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, window: int | None, scale: float | 
 
         mask: Any = causal_lower_right(n, length)
         return scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale, enable_gqa=grouped)
-    seen = _mask(n, length, reach, q, parts)
     if reach == length and n <= FEW and q.dtype == torch.float32 and not q.is_cuda:
-        return _few(q, k, v, scale, seen[:, length - n :])
+        return _few(q, k, v, scale, _mask(n, n, n, q, parts))
+    seen = _mask(n, length, reach, q, parts)
     return scaled_dot_product_attention(q, k, v, attn_mask=seen, scale=scale, enable_gqa=grouped)
 
 
@@ -100,7 +100,8 @@ def _few(q: Tensor, k: Tensor, v: Tensor, scale: float | None, tail: Tensor) -> 
     groups, n, width = k.shape[1], q.shape[2], q.shape[3]
     rows = q.reshape(groups, -1, width) * (width**-0.5 if scale is None else scale)  # [G, H / G * n, D]
     scores = torch.bmm(rows, k[0].transpose(1, 2))  # [G, H / G * n, L]
-    scores[..., k.shape[2] - n :] += tail.repeat(q.shape[1] // groups, 1)
+    ends = scores.view(groups, -1, n, k.shape[2])[..., k.shape[2] - n :]  # [G, H / G, n, n]
+    ends += tail
     return torch.bmm(scores.softmax(dim=-1), v[0]).reshape(q.shape)
 
 

@@ -22,6 +22,7 @@ def replay(
     *,
     end: bool = True,
     typed: Typed | None = None,
+    lend: int = LEND,
 ) -> Iterator[Event]:
     """Drive a session over a stream and yield every event; answers are read to their end before the next frame.
 
@@ -36,16 +37,17 @@ def replay(
         end: end the session after the last frame and question.
         typed: asked after each frame for what has just been typed: lines are put for `now`, Questions as they say;
             both at the newest time. A line that is no question is told as `failed`.
+        lend: tokens of background work after each frame. Answers do not depend on it, only how soon they come.
 
     Raises:
         WrongUse: before anything happens, when a scripted question makes no sense.
     """
     script = sorted((_expect(question) for question in questions), key=lambda question: question.t)
-    return _run(session, frames, deque(script), end, typed)
+    return _run(session, frames, deque(script), end, typed, lend)
 
 
 def _run(
-    session: Session, frames: Iterable[Frame], script: deque[Question], end: bool, typed: Typed | None
+    session: Session, frames: Iterable[Frame], script: deque[Question], end: bool, typed: Typed | None, lend: int
 ) -> Iterator[Event]:
     for item in _guarded(session, frames):
         while isinstance(item, Frame) and script and script[0].t < item.t:
@@ -53,7 +55,7 @@ def _run(
         yield from session.see(item) if isinstance(item, Frame) else session.tell(item)
         for line in typed() if typed and isinstance(item, Frame) else ():
             yield from _put_typed(session, line)
-        yield from session.idle(LEND)
+        yield from session.idle(lend)
     while script:
         yield from _put(session, script.popleft())
     if end:

@@ -51,7 +51,7 @@ QUEUE = 8  # fires that may wait for the end of an answer: more would be said to
 PENDING = 256  # frames that may wait outside `max_len`: over four minutes at one a second
 
 _SETTINGS = ("max_len", "answer_len", "system", "cue", "queue", "pending", "grace", "prefill")
-_PREFILL = ("eager", "budgeted", "lazy")
+PREFILL = ("eager", "budgeted", "lazy")
 
 
 class Session:
@@ -102,8 +102,8 @@ class Session:
         self.grace, self.prefill = grace, prefill
         for name, least in {"max_len": 1, "answer_len": 1, "queue": 0, "pending": 1, "grace": 0}.items():
             _expect_count(name, getattr(self, name), least)
-        if prefill not in _PREFILL:
-            raise WrongUse(f"prefill is one of {', '.join(_PREFILL)}; this one is {prefill!r:.80}")
+        if prefill not in PREFILL:
+            raise WrongUse(f"prefill is one of {', '.join(PREFILL)}; this one is {prefill!r:.80}")
         # line 2: MB = [], MaxLen
         self._recall = Recall(backbone, policy, self.max_len, answer_len, system, grace, prefill)
         self._watches = Watches(activation, self._recall.buffer, self._tell)  # line 2: t_Q = None

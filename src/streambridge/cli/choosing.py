@@ -7,7 +7,7 @@ from typing import Any
 
 from streambridge.errors import WrongUse
 from streambridge.loading import load, names, offer
-from streambridge.session import Session
+from streambridge.session import PREFILL, Session
 from streambridge.sources.opening import parsed
 from streambridge.types import Activation, Backbone
 
@@ -73,7 +73,13 @@ def gate_for(activation: str, backbone: Backbone, threshold: float | None, rest_
 
 
 def session_for(
-    model: str, activation: str, memory: str, max_len: int | None, threshold: float | None, rest_s: float | None
+    model: str,
+    activation: str,
+    memory: str,
+    max_len: int | None,
+    threshold: float | None,
+    rest_s: float | None,
+    prefill: Any = "eager",
 ) -> Session:
     """A session as the command line names it; its events bear milliseconds.
 
@@ -82,6 +88,10 @@ def session_for(
     """
     policy = load("memory", memory)  # the cheap names first: a slip of the hand is told before a model is read
     offer("activation", activation)
+    if prefill not in PREFILL:
+        raise WrongUse(f"--prefill is one of {', '.join(PREFILL)}; this one is {prefill!r}")
     backbone = backbone_for(model)
     gate = gate_for(activation, backbone, threshold, rest_s)
-    return Session(backbone, gate, compression=policy, max_len=max_len, stopwatch=time.perf_counter)
+    return Session(
+        backbone, gate, compression=policy, max_len=max_len, prefill=prefill, stopwatch=time.perf_counter
+    )

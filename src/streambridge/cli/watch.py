@@ -22,13 +22,14 @@ from streambridge.cli.pacing import Clocked, Flow, Stop, Stopped
 from streambridge.cli.screens import JsonLines, Plain, Screen, Terminal, View
 from streambridge.errors import RunFailed, WrongUse
 from streambridge.loading import names
-from streambridge.replay import replay
+from streambridge.replay import LEND, replay
 from streambridge.session import Session
 from streambridge.sources import Source, open_source
 from streambridge.types import Dropped, Event, Question
 from streambridge.wire import Journal
 
 FPS = 1.0  # frames per second of stream: what the paper and the embedded pair were trained at
+SPARE = 256  # tokens that the model reads at a time while the next frame is waited for
 Listener = Callable[[Event], None]
 _AT = '"Q"[@SECONDS]'
 
@@ -50,6 +51,12 @@ def watch(
     max_len: Annotated[
         int | None, typer.Option(min=1, help="Tokens of memory and answer together; default: the model's context.")
     ] = None,
+    prefill: Annotated[
+        str,
+        typer.Option(
+            help="When the model reads what is new: eager, as it comes; budgeted, in spare time; lazy, only to answer."
+        ),
+    ] = "eager",
     fps: Annotated[float, typer.Option(help="Frames to look at per second of the stream.")] = FPS,
     threshold: Annotated[
         float | None, typer.Option(help="Speak up above this score, 0 to 1; default: the gate's own.")
@@ -84,7 +91,7 @@ def watch(
         runner = None if on_answer is None else stack.enter_context(OnAnswer(on_answer))
         captions = None if vtt is None else stack.enter_context(Captions(vtt))
         journal = None if events is None else stack.enter_context(Journal(events))
-        session = session_for(named, activation, memory, max_len, threshold, rest)
+        session = session_for(named, activation, memory, max_len, threshold, rest, prefill)
         keyboard = None if json or not on_a_terminal() else stack.enter_context(Keyboard(sys.stdin.fileno()))
         screen = _screen(stack, named, json, keyboard)
         listeners = [journal.write if journal else None, screen.show, captions, runner]
@@ -112,6 +119,7 @@ class Stream:
         self._session, self._asked, self._typed, self._auto = session, asked, typed, auto
         self._screen, self._runner, self._stop = screen, runner, stop
         self._listeners = list(listeners)
+        self._lend, self._spare = (0, SPARE) if realtime else (LEND, 0)
         self._flow = (Clocked if realtime else Flow)(frames, stop, self._tick, runner.failures if runner else tuple)
         self._view = View(duration_s=frames.duration_s, max_len=session.max_len)
         self._trouble: Exception | None = None
@@ -135,7 +143,7 @@ class Stream:
 
     def _events(self) -> Generator[Event]:
         """All that happens, but for the end."""
-        yield from replay(self._session, self._flow, self._asked.timed, end=False, typed=self._lines)
+        yield from replay(self._session, self._flow, self._asked.timed, end=False, typed=self._lines, lend=self._lend)
         last = [*self._asked.last, *self._lines()]
         now = max(self._session.now, 0.0)
         yield from replay(self._session, (), [replace(question, t=now) for question in last], end=False)
@@ -162,6 +170,9 @@ class Stream:
 
     def _tick(self) -> None:
         view, flow = self._view, self._flow
+        if self._spare and flow.t > 0:
+            for event in self._session.idle(self._spare):
+                self._tell(event)
         view.t, view.behind, view.tokens = flow.t, flow.behind, self._session.memory.tokens
         try:
             self._screen.tick(view)

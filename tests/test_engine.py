@@ -12,6 +12,7 @@ import fakes_pair
 from streambridge import loading
 from streambridge.bench.equality import ANSWER, NOISE, TOLERANCE, Heard, Witness, fires, judge, play, script
 from streambridge.bench.random_model import RandomModel
+from streambridge.engine import graphs
 from streambridge.engine.reader import Reader, _common
 from streambridge.session import Session
 from streambridge.types import Answered, Failed, Frame, FrameTokens, Plan, Segment, Stalled
@@ -64,6 +65,43 @@ def same_bits(heard, others):
     assert len(heard) == len(others) > 3
     for one, other in zip(heard, others, strict=True):
         assert one.ids == other.ids and all(torch.equal(a, b) for a, b in zip(one.hidden, other.hidden, strict=True))
+
+
+class Static(Witness):
+    """Its short passes run as those that a GPU captures: padded to buckets, over the whole buffer."""
+
+    def reader(self, room):
+        reader = super().reader(room)
+        self._make_static(reader.track)
+        return reader
+
+    def _make_static(self, track):
+        fresh, track.kv.static = track.fresh, True
+
+        def again():
+            self._make_static(twin := fresh())
+            return twin
+
+        track.fresh = again
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_passes_of_fixed_shape_are_exact(seed, monkeypatch):
+    rng, made = random.Random(seed), []
+    monkeypatch.setattr(graphs.StaticPass, "run", count_calls(graphs.StaticPass.run, made))
+    model = Static("1M", rng.randrange(1, 10), seed=seed)
+    play(random_session(rng, model, prefill="eager"), script(rng))
+    verdict = judge(model, model.heard)
+    assert verdict.max_abs_logit_diff <= TOLERANCE and verdict.same_tokens == 1.0 and verdict.answers > 3
+    assert len(made) > 20
+
+
+def count_calls(function, calls):
+    def counted(*args):
+        calls.append(args)
+        return function(*args)
+
+    return counted
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -8,8 +8,9 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from streambridge.bench.performance import page, sorted_out, table
+from streambridge.bench.performance import page, table
 from streambridge.bench.plots import LOOKS, draw
+from streambridge.bench.records import sorted_out
 from streambridge.errors import BadInput, Missing, RunFailed
 
 ABOUT = {

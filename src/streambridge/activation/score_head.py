@@ -21,6 +21,8 @@ from streambridge.engine.cache import KV
 from streambridge.errors import BadInput, WrongUse
 from streambridge.types import Backbone, Decision, Frame, FrameTokens, GateTokens
 
+WORDS: Final = 256  # tokens of room for the question and own answers; more is made when needed
+MOST: Final = 8192  # tokens of room at once, however far a gate reaches
 EMBEDDED: Final = Path(__file__).parent.parent / "embedded" / "gate"
 
 
@@ -104,7 +106,7 @@ class ScoreWatch:
     ) -> None:
         self.net, self.trigger, self._encode = net, trigger, encode_text
         self.entries: list[Entry] = [question]
-        self.kv = KV()
+        self.kv = KV(static=net.act.is_cuda)
         self._read = 0  # entries that are in the cache
 
     def observe(self, frame: GateTokens) -> Decision:
@@ -117,6 +119,8 @@ class ScoreWatch:
 
     def unread(self, tokens: Tensor) -> list[Entry]:
         """What is to be read to judge this frame, itself the last; room is made for it."""
+        if not self.kv.length:
+            self.kv.expect(min((self.net.reach.frames + 1) * len(tokens) + WORDS, MOST))
         if sum(isinstance(entry, Tensor) for entry in self.entries) >= self.net.reach.frames:
             self.entries = cut([*self.entries, tokens], self.net.reach)[:-1]
             self._read = min(self._read, 1)  # the question stands where it stood

@@ -33,10 +33,11 @@ class Extent:
         rivals_minutes: of the approximate rivals' stream.
         gpu_context: tokens, on a GPU.
         gpu_answers: timed there.
+        second_core: on a CPU, run `first-token` beside the rest in a process of its own.
     """
 
-    streams: int = 200
-    contexts: tuple[tuple[int, int], ...] = ((2048, 7), (4096, 5), (8192, 3))
+    streams: int = 100
+    contexts: tuple[tuple[int, int], ...] = ((2048, 5), (4096, 4), (8192, 3))
     long_minutes: float = 60.0
     frames_minutes: float = 20.0
     gate_s: tuple[int, ...] = (10, 30, 60, 120, 300)
@@ -53,6 +54,7 @@ class Extent:
     rivals_minutes: float = 10.0
     gpu_context: int = 16384
     gpu_answers: int = 100
+    second_core: bool = False
 
 
 QUICK: Final = Extent(
@@ -68,4 +70,5 @@ QUICK: Final = Extent(
     rare_hours=0.5,
     rivals_minutes=3.0,
     gpu_answers=20,
+    second_core=True,
 )

@@ -39,7 +39,7 @@ SCENARIOS: Final[dict[str, tuple[Scenario, ...]]] = {
     "gpu": (big_gpu,),
 }
 ON_GPU: Final = ("gpu",)  # which of them need one
-APART: Final = ("first-token",)  # on a CPU it runs in a process of its own, on the second core
+APART: Final = ("first-token",)  # with `second_core` in a process of its own
 
 
 def chosen(names: Sequence[str] | None, device: str) -> list[str]:
@@ -72,7 +72,7 @@ def run(
         tick: called now and then.
     """
     start, records = time.perf_counter(), []
-    apart = [name for name in names if name in APART and device == "cpu"]
+    apart = [name for name in names if name in APART and device == "cpu" and extent.second_core]
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         begin("oracle")
         for record in verdicts(extent, device, tick):

@@ -74,7 +74,8 @@ def decisions(extent: Extent, allowed: set[str], device: str, tick: Tick, size: 
         tick()
     for one in lanes:
         record = one.record()
-        shown = {key: record[key] for key in ("variant", "size", "dtype", "max_len", "frame_tokens", "p50_ms", "p99_ms")}
+        keys = ("variant", "size", "dtype", "max_len", "frame_tokens", "p50_ms", "p99_ms")
+        shown = {key: record[key] for key in keys}
         yield {"scenario": "proactive", "what": "decision to first token", **shown, "n": len(one.ttft)}
 
 

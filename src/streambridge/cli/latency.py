@@ -25,7 +25,9 @@ def latency(
     device: Annotated[str, typer.Option(help="cpu, or cuda: then a 7B at 16k tokens is timed as well.")] = "cpu",
     threads: Annotated[int, typer.Option(min=1, help="Threads of a CPU; one compares best on a busy machine.")] = 1,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
-    out: Annotated[Path | None, typer.Option(help="Write the records here, one JSON object a line, as they come.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the records here, one JSON object a line, as they come.")
+    ] = None,
     page: Annotated[
         Path | None, typer.Option(help="Write a page with plots, as docs/performance.md is (needs the extra `plots`).")
     ] = None,
@@ -66,7 +68,8 @@ def _measure(
     torch.set_num_threads(threads)
     names = chosen(scenario, device)
     command = " ".join(["streambridge", *sys.argv[1:]]) if sys.argv[1:2] == ["bench"] else "streambridge bench latency"
-    columns = SpinnerColumn(), TextColumn("{task.description}"), TextColumn("{task.completed} steps"), TimeElapsedColumn()
+    said = TextColumn("{task.description}"), TextColumn("{task.completed} steps")
+    columns = SpinnerColumn(), *said, TimeElapsedColumn()
     with Progress(*columns, disable=not sys.stderr.isatty(), console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("latency", total=None)
         stream = run(

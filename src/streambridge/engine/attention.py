@@ -6,6 +6,7 @@ Registered with transformers under a name of its own, so every family of its mod
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Final, cast
 
 import torch
@@ -16,6 +17,7 @@ from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, sdpa_mask
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from streambridge.engine.cache import KV, Parts, Rows
+from streambridge.engine.graphs import StaticParts, short_pass
 
 NAME: Final = "streambridge"
 FEW: Final = 24  # rows of a pass up to which, in fp32 on a CPU, plain products are quicker than the fused kernel
@@ -30,17 +32,26 @@ def run(body: nn.Module, embeds: Tensor, positions: Tensor, parts: list[tuple[KV
         positions: likewise.
         parts: each sequence's cache and its number of rows.
     """
-    config = cast(Any, body).config
-    if config._attn_implementation != NAME:
+    if cast(Any, body).config._attn_implementation != NAME:
         prepare(body)
+    if len(parts) == 1:
+        hidden = short_pass(parts[0][0], embeds, positions, body, partial(_forward, body))
+        if hidden is not None:
+            return hidden
     cache = Parts(parts)
+    hidden = _forward(body, cache, embeds, positions)
+    cache.advance()
+    return hidden
+
+
+def _forward(body: nn.Module, cache: Any, embeds: Tensor, positions: Tensor) -> Tensor:
+    """Hidden states [N, D]: the library's model, told everything that it would otherwise work out itself."""
     rows = positions[:, None] if positions.shape[0] > 1 else positions
     # A dict says that masks are made already: there are none, `attend` knows what each row may see.
-    masks = dict.fromkeys(set(getattr(config, "layer_types", None) or ["full_attention"]))
+    masks = dict.fromkeys(set(getattr(body.config, "layer_types", None) or ["full_attention"]))
     out = body(
         inputs_embeds=embeds[None], position_ids=rows, attention_mask=masks, past_key_values=cache, use_cache=True
     )
-    cache.advance()
     hidden: Tensor = out.last_hidden_state[0]
     return hidden
 
@@ -62,6 +73,8 @@ def attend(
     if not isinstance(key, Rows):
         plain: Any = sdpa_attention_forward(module, query, key, value, attention_mask, **settings)
         return cast(tuple[Tensor, Tensor | None], plain)
+    if isinstance(key.parts, StaticParts):
+        return _static(query, key[0], value[0], settings.get("scaling"), key.parts.mask), None
     sizes = [n for _, n in key.parts.parts]
     window, scale = settings.get("sliding_window"), settings.get("scaling")
     seen = zip(torch.split(query, sizes, dim=2), key, value, strict=True)
@@ -93,6 +106,15 @@ def _one(q: Tensor, k: Tensor, v: Tensor, scale: float | None) -> Tensor:
     heads, groups = q.shape[1], k.shape[1]
     folded = q.reshape(1, groups, heads // groups, q.shape[3])  # [1, G, H / G, D]
     return scaled_dot_product_attention(folded, k, v, scale=scale).reshape(q.shape)
+
+
+def _static(q: Tensor, k: Tensor, v: Tensor, scale: float | None, mask: Tensor) -> Tensor:
+    """[1, n, H, D]: a bucket of rows over the whole buffer [1, G, room, D], heads of a group as rows."""
+    heads, groups, n = q.shape[1], k.shape[1], q.shape[2]
+    folded = q.reshape(1, groups, heads // groups * n, q.shape[3])
+    rows = mask.repeat(heads // groups, 1)[None, None]  # [1, 1, H / G * n, room]
+    out = scaled_dot_product_attention(folded, k, v, attn_mask=rows, scale=scale)
+    return out.reshape(q.shape).transpose(1, 2)
 
 
 def _few(q: Tensor, k: Tensor, v: Tensor, scale: float | None, tail: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ once, each row attends to its own sequence only, and nothing is padded.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -21,19 +21,27 @@ class KV:
 
     Args:
         room: tokens to make room for at once; more is made when needed.
+        static: short passes may run as static ones, on buffers that stay where they are.
 
     Attributes:
         length: tokens held.
+        buffers: keys and values of each layer, each [1, G, room, D].
+        passes: static passes made on these buffers; they die with them.
     """
 
-    def __init__(self, room: int = 0) -> None:
-        self.length, self._room = 0, room
-        self._layers: list[tuple[Tensor, Tensor]] = []  # keys and values, each [1, G, room, D]
+    def __init__(self, room: int = 0, static: bool = False) -> None:
+        self.length, self.static, self._room = 0, static, room
+        self.buffers: list[tuple[Tensor, Tensor]] = []
+        self.passes: dict[tuple[int, int], Any] = {}
 
     @property
     def nbytes(self) -> int:
         """Memory of the buffers."""
-        return sum(keys.nbytes + values.nbytes for keys, values in self._layers)
+        return sum(keys.nbytes + values.nbytes for keys, values in self.buffers)
+
+    def expect(self, room: int) -> None:
+        """Make room for so many tokens at once, the next time that room is made."""
+        self._room = room
 
     def crop(self, length: int) -> None:
         """Forget all but the first `length` tokens."""
@@ -59,25 +67,27 @@ class KV:
     def copy(self, other: KV, length: int) -> None:
         """Hold the first `length` tokens of another cache instead of one's own."""
         self.length = 0
-        for layer, (keys, values) in enumerate(other._layers):
+        for layer, (keys, values) in enumerate(other.buffers):
             self.write(layer, keys[:, :, :length], values[:, :, :length])
         self.length = length
 
     def layers(self) -> list[tuple[Tensor, Tensor]]:
         """What is held: keys and values [1, G, length, D] of each layer, as views."""
-        return [(keys[:, :, : self.length], values[:, :, : self.length]) for keys, values in self._layers]
+        return [(keys[:, :, : self.length], values[:, :, : self.length]) for keys, values in self.buffers]
 
     def _reserve(self, layer: int, end: int, like: Tensor) -> tuple[Tensor, Tensor]:
         """The buffers of a layer with room for `end` tokens."""
-        if layer == len(self._layers):
-            self._layers.append((like[:, :, :0], like[:, :, :0]))
-        if self._layers[layer][0].shape[2] < end:
+        if layer == len(self.buffers):
+            self.buffers.append((like[:, :, :0], like[:, :, :0]))
+        if self.buffers[layer][0].shape[2] < end:
             room = max(self._room, -(-end // STEP) * STEP)
-            self._layers[layer] = self._grown(self._layers[layer], room, like)
-        return self._layers[layer]
+            self.buffers[layer] = self._grown(self.buffers[layer], room, like)
+        return self.buffers[layer]
 
     def _grown(self, pair: tuple[Tensor, Tensor], room: int, like: Tensor) -> tuple[Tensor, Tensor]:
-        fresh = [torch.empty(*like.shape[:2], room, like.shape[3], dtype=like.dtype, device=like.device) for _ in pair]
+        self.passes.clear()
+        # Zeros, not what memory held: a static pass reads it all, and a masked nan would still be one.
+        fresh = [like.new_zeros(*like.shape[:2], room, like.shape[3]) for _ in pair]
         for new, old in zip(fresh, pair, strict=True):
             new[:, :, : self.length] = old[:, :, : self.length]
         return fresh[0], fresh[1]
@@ -121,6 +131,6 @@ class Rows(list[Tensor]):
         parts: the pass they belong to.
     """
 
-    def __init__(self, tensors: list[Tensor], parts: Parts) -> None:
+    def __init__(self, tensors: list[Tensor], parts: Any) -> None:
         super().__init__(tensors)
         self.parts = parts

@@ -71,7 +71,7 @@ class CachedTrack:
     """One sequence in a decoder: its keys and values, and what the model makes of the last token."""
 
     def __init__(self, decoder: Decoder, room: int = 0) -> None:
-        self.decoder, self.kv = decoder, KV(room)
+        self.decoder, self.kv = decoder, KV(room, static=room > 0 and decoder.device.type == "cuda")
         self._room = room
         self._last: Tensor | None = None  # [D]
 

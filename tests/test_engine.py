@@ -13,6 +13,7 @@ from streambridge import loading
 from streambridge.bench.equality import ANSWER, NOISE, TOLERANCE, Heard, Witness, fires, judge, play, script
 from streambridge.bench.random_model import RandomModel
 from streambridge.engine import graphs
+from streambridge.engine.cache import KV
 from streambridge.engine.reader import Reader, _common
 from streambridge.session import Session
 from streambridge.types import Answered, Failed, Frame, FrameTokens, Plan, Segment, Stalled
@@ -226,6 +227,25 @@ def test_a_model_that_breaks_while_reading_ahead_loses_nothing(prefill):
     answered = [event for event in events if isinstance(event, Answered)]
     assert failed and all("no memory left" in event.error for event in failed)
     assert len(answered) + sum("a" in event.error.split()[0] for event in failed) >= 7
+    assert session.memory.tokens + session.settings["reserve"] <= 200
+
+
+def test_a_cache_that_cannot_be_doubled_loses_nothing(monkeypatch):
+    model = Witness("1M", 8)
+    session = Session(model, fakes.FakeGate(), max_len=200, answer_len=ANSWER, grace=3)
+
+    def full(self, other, length):
+        raise MemoryError("no room for a second cache")
+
+    monkeypatch.setattr(KV, "copy", full)
+    events = []
+    for number in range(60):
+        events += session.see(fakes.make_frame(number))
+        events += session.ask("now", when="now") if number % 10 == 9 else ()
+    failed = [event for event in events if isinstance(event, Failed)]
+    assert failed and all("no room for a second cache" in event.error for event in failed)
+    assert sum(isinstance(event, Answered) for event in events) == 6
+    assert judge(model, model.heard).max_abs_logit_diff <= TOLERANCE
     assert session.memory.tokens + session.settings["reserve"] <= 200
 
 

@@ -166,22 +166,26 @@ class Recall:
         """Keep the budget."""
         if self.policy.at != "frame":
             return []
-        self._look_ahead()
-        events: list[Event] = []
+        events = self._look_ahead(t)
         if self._coming is not None and self.buffer.tokens > self.budget:  # many words came at once
             events += self._commit(t)
         return [*events, *self._fit(self.buffer, t)]
 
-    def _look_ahead(self) -> None:
+    def _look_ahead(self, t: float) -> list[Event]:
         """Decide, some frames before the budget is passed, what memory shall be when it would be."""
         room = self.budget - min(self.grace * self._per_frame, self.budget // EIGHTH)
         if self._coming is not None or not room < self.buffer.tokens <= self.budget:
-            return
+            return []
         twin = self.buffer.copy()
         fit = twin.fit(self.policy, room, self.backbone.merge, self.backbone.count)
-        if fit is not None:
-            self._coming = Coming(twin, fit, self.grace)
+        if fit is None:
+            return []
+        self._coming = Coming(twin, fit, self.grace)
+        try:
             self._reading.begin(twin.items())
+        except Exception as err:
+            return [self._broken(err, t)]
+        return []
 
     def _count_down(self, t: float) -> list[Event]:
         """One frame nearer to the memory to come."""

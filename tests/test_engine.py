@@ -172,7 +172,7 @@ def test_positions_in_three_rows_are_exact_too(seed, tmp_path):
     assert verdict.max_abs_logit_diff <= TOLERANCE and verdict.same_tokens == 1.0 and verdict.answers == 10
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [*range(4), *(pytest.param(k, marks=pytest.mark.slow) for k in range(4, 104))])
 def test_in_sixteen_bit_the_difference_is_the_oracles_own_noise(seed):
     rng = random.Random(seed)
     model = Witness("1M", 8, dtype=torch.bfloat16, seed=seed)

@@ -24,6 +24,8 @@ def rare(
     extent: Extent, allowed: set[str], device: str, tick: Tick, max_len: int = 16384, frame_tokens: int = 64
 ) -> Iterator[Record]:
     """What reading at once costs where answers are rare, and where it costs as much as the published loop."""
+    if not {PAPER, IN_PLACE, OURS} <= allowed:  # its rows are named after when they read, and held against `paper`
+        return
     ratios: dict[float, float] = {}
     for every_s in extent.rare_s:
         stream = roofline.Stream(max_len, frame_tokens, extent.rare_hours, every_s)

@@ -54,6 +54,9 @@ def chosen(names: Sequence[str] | None, device: str) -> list[str]:
     for name in names or ():
         if name not in SCENARIOS:
             raise UnknownName("scenario", name, SCENARIOS)
+    for name in names or ():
+        if name in ON_GPU and not device.startswith("cuda"):
+            raise WrongUse(f"--scenario {name} times a 7B and needs a GPU; type --device cuda with it, or leave it out")
     wanted = names or [name for name in SCENARIOS if name not in ON_GPU or device.startswith("cuda")]
     return list(wanted)
 
@@ -94,8 +97,11 @@ def run(
 
 
 def _scenario(name: str, extent: Extent, allowed: set[str], device: str, tick: Tick) -> Iterator[Record]:
+    """Its records, but those of a variant that may not be timed, whichever of them a part makes."""
     for part in SCENARIOS[name]:
-        yield from part(extent, allowed, device, tick)
+        for record in part(extent, allowed, device, tick):
+            if record["variant"] in allowed or record["variant"] not in roofline.VARIANTS:
+                yield record
 
 
 def _apart(name: str, extent: Extent, allowed: set[str], device: str, threads: int) -> list[Record]:

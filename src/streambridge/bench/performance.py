@@ -29,8 +29,6 @@ from streambridge.bench.sections import (
     number,
 )
 
-__all__ = ["Row", "Rows", "page", "sorted_out", "table"]
-
 
 def page(records: Sequence[Row], plots: Mapping[str, str]) -> str:
     """The page as Markdown.

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from streambridge.bench.equality import TOLERANCE
-from streambridge.bench.performance import Row, Rows, sorted_out
+from streambridge.bench.records import Row, Rows, sorted_out
 from streambridge.errors import Missing, RunFailed
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""What the page shows of each scenario: its words, columns and comparisons. Knows no record and no Markdown."""
+"""What the page shows of each scenario: its words, columns and comparisons. Knows no Markdown."""
 
 from __future__ import annotations
 

@@ -12,6 +12,8 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from streambridge.errors import BadInput, WrongUse
 
+DEVICES = ("cpu", "cuda")
+
 
 def latency(
     quick: Annotated[bool, typer.Option("--quick", help="Shorter streams, fewer answers: under five minutes.")] = False,
@@ -60,6 +62,8 @@ def latency(
 def _measure(
     quick: bool, scenario: list[str] | None, device: str, threads: int, out: Path | None
 ) -> list[dict[str, Any]]:
+    if device.split(":")[0] not in DEVICES:
+        raise WrongUse(f"--device {device}: expected one of {', '.join(DEVICES)}")
     import torch
 
     from streambridge.bench.extent import QUICK, Extent
@@ -111,7 +115,7 @@ def _read(path: Path) -> list[dict[str, Any]]:
     for number, line in enumerate(lines, 1):
         try:
             record = json_.loads(line)
-        except ValueError as err:
+        except (ValueError, RecursionError) as err:  # the latter: brackets without end
             raise BadInput(f"{path}, line {number}: no JSON object; expected what --out writes") from err
         if not isinstance(record, dict) or "scenario" not in record:
             raise BadInput(f"{path}, line {number}: {line[:60]!r} is no record; expected what --out writes")
@@ -127,6 +131,7 @@ def _drawn(found: list[dict[str, Any]], page: Path) -> dict[str, str]:
 
 def _write(page: Path, text: str) -> None:
     try:
+        page.parent.mkdir(parents=True, exist_ok=True)  # as the plots' folder is made
         page.write_text(text, encoding="utf-8")
     except OSError as err:
-        raise WrongUse(f"--page {page} cannot be written: {err.strerror}; name a file in a folder that exists") from err
+        raise WrongUse(f"--page {page} cannot be written: {err.strerror}; name a file in a folder that can be") from err

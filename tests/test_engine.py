@@ -1,7 +1,9 @@
 """Plan + cache = oracle: whatever happens in a stream, an answer is that of a full recompute of the same memory."""
 
+import gc
 import itertools
 import random
+import weakref
 
 import numpy as np
 import pytest
@@ -247,6 +249,55 @@ def test_a_cache_that_cannot_be_doubled_loses_nothing(monkeypatch):
     assert sum(isinstance(event, Answered) for event in events) == 6
     assert judge(model, model.heard).max_abs_logit_diff <= TOLERANCE
     assert session.memory.tokens + session.settings["reserve"] <= 200
+
+
+def test_words_that_may_not_go_take_the_grace_too():
+    """Pinned questions that fit the budget, and do not fit what the grace leaves of it."""
+    model = RandomModel("1M", 16)
+    session = Session(model, fakes.FakeGate(), max_len=400, answer_len=160, system="be " * 34, grace=4)
+    list(session.see(fakes.make_frame(0)))
+    list(session.ask("when " * 88, when="watch"))
+    events = list(session.ask("what " * 88, when="now"))
+    for number in range(1, 30):
+        events += session.see(fakes.make_frame(number))
+    assert sum(isinstance(event, Answered) for event in events) == 1
+    assert not any(isinstance(event, Failed) for event in events)
+    assert session.memory.tokens + session.settings["reserve"] <= 400
+
+
+def test_a_model_that_has_read_can_still_be_trained():
+    model = Witness("1M", 4)
+    list(model.answer(model.render([model.turn("user", "hello", 0.0, "question", "q0")]), 3))
+    body = model.decoder.body.requires_grad_(True)
+    body(inputs_embeds=torch.randn(1, 5, 64)).last_hidden_state.sum().backward()
+    assert all(weights.grad is not None for weights in body.layers.parameters())
+
+
+def test_a_first_pass_that_broke_midway_does_not_spoil_the_next(monkeypatch):
+    model = Static("1M", 8)
+    reader, layer = model.reader(128), model.decoder.body.layers[1]
+    plan = model.render([model.turn("user", "hello there", 0.0, "question", "q0")])
+    with monkeypatch.context() as patch:
+        patch.setattr(layer, "forward", lambda *a, **k: (_ for _ in ()).throw(RuntimeError("no memory left")))
+        with pytest.raises(RuntimeError, match="no memory left"):
+            next(reader.answer(plan, 3))
+    assert list(reader.answer(plan, 3)) == list(model.decoder.greedy(plan, 3))
+
+
+def test_a_cache_goes_with_its_session_and_waits_for_no_collector():
+    gc.disable()
+    try:
+        model = Static("1M", 8)
+        reader = model.reader(128)
+        list(reader.answer(model.render([model.turn("user", "hello", 0.0, "question", "q0")]), 4))
+        assert reader.track.kv.passes
+        held = weakref.ref(reader.track.kv.buffers[0][0])
+        model.heard.clear()
+        reader.track.fresh = None  # the test's own knot
+        del reader
+        assert held() is None
+    finally:
+        gc.enable()
 
 
 # ---------------------------------------------------------------------------------------------- the reader alone

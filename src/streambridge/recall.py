@@ -118,6 +118,10 @@ class Recall:
         """The words for a plan."""
         return self._reading.answer(plan, max_tokens)
 
+    def forget_read(self) -> None:
+        """Give up what was read, after something broke: the next answer reads all that it needs."""
+        self._reading.forget()
+
     def work(self, max_tokens: int, t: float) -> list[Event]:
         """Read ahead in lent time."""
         try:
@@ -175,6 +179,9 @@ class Recall:
         """Decide, some frames before the budget is passed, what memory shall be when it would be."""
         room = self.budget - min(self.grace * self._per_frame, self.budget // EIGHTH)
         if self._coming is not None or not room < self.buffer.tokens <= self.budget:
+            return []
+        system = 0 if self.buffer.system is None else self.buffer.system.tokens
+        if self.buffer.pinned_tokens + system >= room:  # what may not go takes the grace as well
             return []
         twin = self.buffer.copy()
         fit = twin.fit(self.policy, room, self.backbone.merge, self.backbone.count)

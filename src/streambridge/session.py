@@ -222,6 +222,7 @@ class Session:
         try:
             piece = speech.next()
         except Exception as err:
+            self._recall.forget_read()
             self._fail(one_line(f"{speech.id} broke off", err), "what was heard is kept; ask again")
             self._finish(speech, whole=False)
             return False

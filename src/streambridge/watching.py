@@ -129,7 +129,10 @@ class Watches:
         if self._together is None or len(lives) < 2:
             return [self._decide_alone(live) for live in lives]
         try:
-            return self._together([live.watch for live in lives], self._seen())
+            said = self._together([live.watch for live in lives], self._seen())
+            if len(said) != len(lives):
+                raise ValueError(f"{len(lives)} watches were to be judged, and {len(said)} decisions came")
+            return said
         except Exception as err:  # each alone then, so that a broken Watch spoils no other
             alone = [self._decide_alone(live) for live in lives]
             if not any(isinstance(said, Exception) for said in alone):

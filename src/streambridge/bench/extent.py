@@ -36,8 +36,8 @@ class Extent:
         second_core: on a CPU, run `first-token` beside the rest in a process of its own.
     """
 
-    streams: int = 100
-    contexts: tuple[tuple[int, int], ...] = ((2048, 5), (4096, 4), (8192, 3))
+    streams: int = 50
+    contexts: tuple[tuple[int, int], ...] = ((2048, 5), (4096, 3), (8192, 2))
     long_minutes: float = 60.0
     frames_minutes: float = 20.0
     gate_s: tuple[int, ...] = (10, 30, 60, 120, 300)

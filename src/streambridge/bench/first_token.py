@@ -57,7 +57,8 @@ def _first_token(talk: Dialogue, times: int, device: str, tick: Tick) -> Iterato
     for number in range(times + 1):
         plan, turns = talk.ask(), []
         if number < times:
-            turns.append((PAPER, model.decoder.reader(plan.tokens + 64, most=plan.tokens)))
+            room = plan.tokens + 64 * (times + 3)  # for all the turns to come, and four frames
+            turns.append((PAPER, model.decoder.reader(room, most=plan.tokens, lasts=kept is None)))
         if kept is not None:
             turns.append((IN_PLACE, kept))
         for name, reader in turns if number % 2 else turns[::-1]:

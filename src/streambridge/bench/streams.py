@@ -135,7 +135,7 @@ def _burst(what: str, one: Lane) -> Record:
     record = one.record()
     shown = {key: record[key] for key in ("variant", "size", "dtype", "max_len", "frame_tokens")}
     error = judge(one.model, [one.model.last]).max_abs_logit_diff
-    ttft = one.ttft if not what.startswith("question") or one.name != IN_PLACE else one.queued
+    ttft = one.queued if what.startswith("question") else one.ttft  # there, what the tick's frame makes is waited for
     return {
         "scenario": "burst",
         "what": what,

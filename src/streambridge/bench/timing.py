@@ -56,7 +56,7 @@ class Watchman(RandomModel):
     def answer(self, plan: Plan, max_tokens: int, reader: Any = None) -> Iterator[Piece]:
         """Note the first token as it comes."""
         if reader is None:
-            reader = self.decoder.reader(plan.tokens + max_tokens, most=plan.tokens)
+            reader = self.decoder.reader(plan.tokens + max_tokens, most=plan.tokens, lasts=False)
             self.prefilled += plan.tokens
         self.last = None
         for piece in super().answer(plan, max_tokens, reader):

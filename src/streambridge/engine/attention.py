@@ -63,7 +63,8 @@ def prepare(body: nn.Module) -> None:
         # On a CPU a product of few rows is up to a quarter quicker when each input's weights lie together; the values
         # and the shape stay. In 16 bit it makes no difference.
         if isinstance(layer, nn.Linear) and layer.weight.device.type == "cpu" and layer.weight.dtype == torch.float32:
-            layer.weight.data = layer.weight.data.t().contiguous().t()
+            with torch.inference_mode(layer.weight.is_inference()):  # else they could never be trained again
+                layer.weight.data = layer.weight.data.t().contiguous().t()
 
 
 def attend(

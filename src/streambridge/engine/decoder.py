@@ -35,19 +35,20 @@ class Decoder:
     embed: Callable[[Tensor], Tensor]
     stop: frozenset[int]
 
-    def reader(self, room: int = 0, least: int = LEAST, most: int = MOST) -> Reader:
+    def reader(self, room: int = 0, least: int = LEAST, most: int = MOST, lasts: bool = True) -> Reader:
         """A cache for one session, empty.
 
         Args:
             room: tokens to make room for at once.
             least: tokens that make a chunk.
             most: tokens after which a chunk ends.
+            lasts: it is for more than one answer, so that graphs are worth being captured.
         """
-        return Reader(CachedTrack(self, room), self.stop, least, most)
+        return Reader(CachedTrack(self, room, lasts), self.stop, least, most)
 
     def greedy(self, plan: Plan, max_tokens: int) -> Iterator[int]:
         """The likeliest ids one after another, from a cache of their own."""
-        return self.reader(plan.tokens + max_tokens, most=plan.tokens).answer(plan, max_tokens)
+        return self.reader(plan.tokens + max_tokens, most=plan.tokens, lasts=False).answer(plan, max_tokens)
 
     def embeds(self, segments: Sequence[Segment]) -> Tensor:
         """[L, D]: word embeddings, with the features of frames in their places."""
@@ -70,8 +71,8 @@ class Decoder:
 class CachedTrack:
     """One sequence in a decoder: its keys and values, and what the model makes of the last token."""
 
-    def __init__(self, decoder: Decoder, room: int = 0) -> None:
-        self.decoder, self.kv = decoder, KV(room, static=room > 0 and decoder.device.type == "cuda")
+    def __init__(self, decoder: Decoder, room: int = 0, lasts: bool = True) -> None:
+        self.decoder, self.kv = decoder, KV(room, static=lasts and room > 0 and decoder.device.type == "cuda")
         self._room = room
         self._last: Tensor | None = None  # [D]
 

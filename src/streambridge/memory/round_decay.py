@@ -18,7 +18,7 @@ from streambridge.types import Layout, Shape, Shapes
 
 WINDOW: Final = 16  # camera frames; with a quarter of the budget as its cap when no window is asked for
 BLOCK: Final = 8  # camera frames from which on a slot is squeezed
-# Of the way from mark to budget: 0.57 of the budget. More would keep more of the past and read it again more often;
+# Of the way from mark to budget: 0.53 of the budget. More would keep more of the past and read it again more often;
 # as it is, half as much is read again as comes in (an hour, 2k tokens, 16 a frame, an answer every 30 s).
 ACCEPT: Final = 1 / 3
 
@@ -61,7 +61,7 @@ class RoundDecay(Guaranteed):
         WrongUse: when a number is out of its range.
     """
 
-    low: float = 0.35
+    low: float = 0.3
     window: int | None = None
     name: str = field(default="round_decay", init=False)
 

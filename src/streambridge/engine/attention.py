@@ -78,12 +78,14 @@ def attend(
         return _static(query, key[0], value[0], settings.get("scaling"), key.parts.mask), None
     sizes = [n for _, n in key.parts.parts]
     window, scale = settings.get("sliding_window"), settings.get("scaling")
-    seen = zip(torch.split(query, sizes, dim=2), key, value, strict=True)
-    out = [_attend(q, k, v, window, scale, key.parts) for q, k, v in seen]
+    seen = zip(torch.split(query, sizes, dim=2), key, value, key.parts.parts, strict=True)
+    out = [_attend(q, k, v, window, scale, key.parts, kv) for q, k, v, (kv, _) in seen]
     return (out[0] if len(out) == 1 else torch.cat(out, dim=2)).transpose(1, 2), None
 
 
-def _attend(q: Tensor, k: Tensor, v: Tensor, window: int | None, scale: float | None, parts: Parts) -> Tensor:
+def _attend(
+    q: Tensor, k: Tensor, v: Tensor, window: int | None, scale: float | None, parts: Parts, kv: KV
+) -> Tensor:
     """[1, H, n, D]: the last n tokens of L look at themselves and at what stands before them."""
     n, length, grouped = q.shape[2], k.shape[2], q.shape[1] > k.shape[1]
     reach = length if window is None else min(window, length)
@@ -97,7 +99,7 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, window: int | None, scale: float | 
         mask: Any = causal_lower_right(n, length)
         return scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale, enable_gqa=grouped)
     if reach == length and n <= FEW and q.dtype == torch.float32 and not q.is_cuda:
-        return _few(q, k, v, scale, _mask(n, n, n, q, parts))
+        return _few(q, k, v, scale, _mask(n, n, n, q, parts), kv)
     seen = _mask(n, length, reach, q, parts)
     return scaled_dot_product_attention(q, k, v, attn_mask=seen, scale=scale, enable_gqa=grouped)
 
@@ -118,14 +120,16 @@ def _static(q: Tensor, k: Tensor, v: Tensor, scale: float | None, mask: Tensor) 
     return out.reshape(q.shape).transpose(1, 2)
 
 
-def _few(q: Tensor, k: Tensor, v: Tensor, scale: float | None, tail: Tensor) -> Tensor:
+def _few(q: Tensor, k: Tensor, v: Tensor, scale: float | None, tail: Tensor, kv: KV) -> Tensor:
     """A few rows after many: plain products, which for so few are a quarter quicker than the fused kernel."""
     groups, n, width = k.shape[1], q.shape[2], q.shape[3]
     rows = q.reshape(groups, -1, width) * (width**-0.5 if scale is None else scale)  # [G, H / G * n, D]
-    scores = torch.bmm(rows, k[0].transpose(1, 2))  # [G, H / G * n, L]
+    scores = kv.scratch(groups * rows.shape[1], k.shape[2], rows).view(groups, rows.shape[1], -1)  # [G, H / G * n, L]
+    torch.bmm(rows, k[0].transpose(1, 2), out=scores)
     ends = scores.view(groups, -1, n, k.shape[2])[..., k.shape[2] - n :]  # [G, H / G, n, n]
     ends += tail
-    return torch.bmm(scores.softmax(dim=-1), v[0]).reshape(q.shape)
+    torch.softmax(scores, dim=-1, out=scores)
+    return torch.bmm(scores, v[0]).reshape(q.shape)
 
 
 def _mask(n: int, length: int, reach: int, q: Tensor, parts: Parts) -> Tensor:

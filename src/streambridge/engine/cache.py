@@ -33,6 +33,7 @@ class KV:
         self.length, self.static, self._room = 0, static, room
         self.buffers: list[tuple[Tensor, Tensor]] = []
         self.passes: dict[tuple[int, int], Any] = {}
+        self._scratch: Tensor | None = None
 
     @property
     def nbytes(self) -> int:
@@ -70,6 +71,13 @@ class KV:
         for layer, (keys, values) in enumerate(other.buffers):
             self.write(layer, keys[:, :, :length], values[:, :, :length])
         self.length = length
+
+    def scratch(self, rows: int, length: int, like: Tensor) -> Tensor:
+        """Room [rows, length] to work in, the same at every layer and pass: fresh memory costs more than the work."""
+        need = rows * length
+        if self._scratch is None or self._scratch.numel() < need or self._scratch.dtype != like.dtype:
+            self._scratch = like.new_empty(rows * max(length, -(-length // STEP) * STEP, self._room))
+        return self._scratch[:need].view(rows, length)
 
     def layers(self) -> list[tuple[Tensor, Tensor]]:
         """What is held: keys and values [1, G, length, D] of each layer, as views."""

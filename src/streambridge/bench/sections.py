@@ -51,7 +51,7 @@ P50, P99 = Column("TTFT p50, ms", "p50_ms"), Column("p99", "p99_ms")
 MAX, TIMES50, TIMES99 = Column("max", "max_ms"), Column("base / this, p50", "/p50_ms"), Column("p99", "/p99_ms")
 ERROR, PREFILLED = Column("max logit error", "max_abs_logit_diff"), Column("tokens read", "prefilled")
 REBUILDS, STALLS = Column("rebuilds", "rebuilds"), Column("stalls", "stalls")
-LARGEST = Column("largest plan, tokens", "max_tokens")
+LARGEST = Column("memory at most, tokens", "max_tokens")
 SECTIONS: Final = {
     "first-token": Section(
         "The first word at a given length",

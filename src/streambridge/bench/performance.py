@@ -212,8 +212,8 @@ def _worse(rows: Rows) -> list[str]:
         for column in (*LESS, *(ERRORS if other["variant"] in RIVALS else ())):
             a, b = _value(own, column, rows), _value(other, column, rows)
             if is_number(a) and is_number(b) and a >= b and a > 0:
-                told = _setting(own, varying)
-                where = f" ({told})" if told else ""
+                setting = _setting(own, varying)
+                where = f" ({setting})" if setting else ""
                 line = f"{number(a)} against {number(b)} of `{other['variant']}`{where}"
                 worse.setdefault(f"- `{own['variant']}`, {column.heading}", []).append(line)
     told = [line for name, lines in worse.items() for line in _wrapped(f"{name}: {'; '.join(lines)}", "  ")]

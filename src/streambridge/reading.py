@@ -5,11 +5,12 @@ is, which answers, and one of the memory to come, which is read in lent time (`w
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, get_args
 
 from streambridge.types import Backbone, Item, Piece, Plan, Reader
 
 Prefill: TypeAlias = Literal["eager", "budgeted", "lazy"]
+PREFILL: Final[tuple[str, ...]] = get_args(Prefill)
 
 
 class Reading:

@@ -180,8 +180,7 @@ class Recall:
         room = self.budget - min(self.grace * self._per_frame, self.budget // EIGHTH)
         if self._coming is not None or not room < self.buffer.tokens <= self.budget:
             return []
-        system = 0 if self.buffer.system is None else self.buffer.system.tokens
-        if self.buffer.pinned_tokens + system >= room:  # what may not go takes the grace as well
+        if self.buffer.fixed_tokens >= room:  # what may not go takes the grace as well
             return []
         twin = self.buffer.copy()
         fit = twin.fit(self.policy, room, self.backbone.merge, self.backbone.count)

@@ -19,7 +19,7 @@ from typing import Any
 from streambridge.errors import UnknownName, WrongUse, one_line
 from streambridge.loading import load
 from streambridge.memory.buffer import MemoryBuffer
-from streambridge.reading import Prefill
+from streambridge.reading import PREFILL, Prefill
 from streambridge.recall import GRACE, Recall
 from streambridge.speech import Fire, Floor, Reply, Speech
 from streambridge.types import (
@@ -51,7 +51,6 @@ QUEUE = 8  # fires that may wait for the end of an answer: more would be said to
 PENDING = 256  # frames that may wait outside `max_len`: over four minutes at one a second
 
 _SETTINGS = ("max_len", "answer_len", "system", "cue", "queue", "pending", "grace", "prefill")
-PREFILL = ("eager", "budgeted", "lazy")
 
 
 class Session:

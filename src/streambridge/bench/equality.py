@@ -10,11 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 
 from streambridge.bench.random_model import RandomModel
-from streambridge.bench.roofline import VARIANTS
+from streambridge.bench.roofline import DARK, VARIANTS
 from streambridge.engine import oracle
 from streambridge.loading import load
 from streambridge.session import Session
@@ -24,7 +23,6 @@ TOLERANCE = 1e-4  # largest difference of a logit in fp32; logits of these model
 TIE = 1e-5  # two ids whose logits the oracle itself has so near are both its choice: rounding decides
 NOISE = 3.0  # in 16 bit: so many times what the oracle differs from itself when it reads in other portions
 ANSWER = 6  # tokens of an answer
-DARK = np.zeros((1, 1, 3), np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +162,7 @@ def check(
         "scenario": "oracle",
         "variant": variant,
         "size": "1M",
-        "dtype": str(dtype).removeprefix("torch."),
+        "dtype": model.dtype_name,
         "streams": streams,
         "answers": verdict.answers,
         "max_abs_logit_diff": verdict.max_abs_logit_diff,

@@ -10,8 +10,8 @@ import torch
 
 from streambridge.bench.extent import IN_PLACE, PAPER, Extent, Record, Tick
 from streambridge.bench.random_model import RandomModel
-from streambridge.bench.roofline import WORDS
-from streambridge.bench.timing import DARK, Timer
+from streambridge.bench.roofline import DARK, WORDS
+from streambridge.bench.timing import Timer
 from streambridge.engine.reader import Reader
 from streambridge.types import Frame, Piece, Plan
 
@@ -73,7 +73,7 @@ def _first_token(talk: Dialogue, times: int, device: str, tick: Tick) -> Iterato
             "scenario": "first-token",
             "variant": name,
             "size": model.size,
-            "dtype": str(model.dtype).removeprefix("torch."),
+            "dtype": model.dtype_name,
             "frame_tokens": model.frame_tokens,
             "context": talk.context,
             "ttft_ms": statistics.median(first for first, _ in pairs),

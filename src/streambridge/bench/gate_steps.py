@@ -10,13 +10,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from transformers import Qwen2Config
 
 from streambridge.activation.score_head import ScoreWatch
 from streambridge.activation.score_net import Reach, ScoreNet
 from streambridge.activation.trigger import Trigger, TriggerSettings
 from streambridge.bench.extent import Extent, Record, Tick
-from streambridge.bench.random_model import SIZES
+from streambridge.bench.random_model import SIZES, config_of
 from streambridge.bench.timing import Timer
 from streambridge.engine.cache import KV
 from streambridge.types import GateTokens
@@ -28,18 +27,9 @@ TURNS = 5
 
 def net_of(size: str, reach: int, device: str = "cpu", dtype: torch.dtype = torch.float32) -> ScoreNet:
     """A random gate of a named size."""
-    layers, width, heads, key_heads, inner, vocab = SIZES[size]
     torch.manual_seed(0)
-    config = Qwen2Config(
-        vocab_size=vocab,
-        hidden_size=width,
-        num_hidden_layers=layers,
-        num_attention_heads=heads,
-        num_key_value_heads=key_heads,
-        intermediate_size=inner,
-        initializer_range=width**-0.5,
-    )
-    return ScoreNet(config, width, Reach(frames=reach)).eval().to(device, dtype)
+    config = config_of(size)
+    return ScoreNet(config, config.hidden_size, Reach(frames=reach)).eval().to(device, dtype)
 
 
 @torch.inference_mode()

@@ -85,6 +85,24 @@ def _line(at: int, n: int) -> Any:
     return np.arange(at, at + n, dtype=np.int64)[None]
 
 
+def config_of(size: str, **besides: Any) -> Any:
+    """A transformers' Qwen2Config of a named size."""
+    from transformers import Qwen2Config
+
+    layers, width, heads, key_heads, inner, vocab = SIZES[size]
+    return Qwen2Config(
+        vocab_size=vocab,
+        hidden_size=width,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        num_key_value_heads=key_heads,
+        intermediate_size=inner,
+        # Embeddings of norm 1 a dimension: with the usual 0.02 all would say the same token for ever.
+        initializer_range=width**-0.5,
+        **besides,
+    )
+
+
 class RandomModel(Lines):
     """A decoder of a named size.
 
@@ -119,24 +137,19 @@ class RandomModel(Lines):
         self.size, self.dtype, self.device, self.seed, self.cached = size, dtype, device, seed, cached
         self.pace = (least, most)
 
+    @property
+    def dtype_name(self) -> str:
+        """Of the weights, as records say it."""
+        return str(self.dtype).removeprefix("torch.")
+
     @cached_property
     def decoder(self) -> Decoder:
         """The language model; no id ends an answer, so that all answers have one length."""
-        from transformers import Qwen2Config, Qwen2Model
+        from transformers import Qwen2Model
 
-        layers, width, heads, key_heads, inner, vocab = SIZES[self.size]
+        width, vocab = SIZES[self.size][1], SIZES[self.size][-1]
         torch.manual_seed(self.seed)
-        config = Qwen2Config(
-            vocab_size=vocab,
-            hidden_size=width,
-            num_hidden_layers=layers,
-            num_attention_heads=heads,
-            num_key_value_heads=key_heads,
-            intermediate_size=inner,
-            rope_parameters={"rope_type": "default", "rope_theta": 1e6},
-            # Embeddings of norm 1 a dimension: with the usual 0.02 all would say the same token for ever.
-            initializer_range=width**-0.5,
-        )
+        config = config_of(self.size, rope_parameters={"rope_type": "default", "rope_theta": 1e6})
         with torch.device(self.device):
             before = torch.get_default_dtype()
             torch.set_default_dtype(self.dtype)

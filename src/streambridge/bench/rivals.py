@@ -20,7 +20,7 @@ from torch import Tensor
 from streambridge.bench.extent import Record, Tick
 from streambridge.bench.random_model import RandomModel
 from streambridge.bench.roofline import WORDS, spread
-from streambridge.bench.timing import Timer
+from streambridge.bench.timing import Timer, by_turns
 from streambridge.engine import oracle
 from streambridge.engine.attention import run
 from streambridge.engine.cache import KV
@@ -350,9 +350,9 @@ def measure(
         raise WrongUse(f"a question every {every_s:g} s in {minutes:g} minutes; give at least 1 s, and time for one")
     courses = [Course(name, RIVALS[name](model.decoder, max_len), Timer(model.device)) for name in names]
     for number, question, answer in _stream(courses, model, answers, every_s, seed, tick):
-        for one in courses[:: -1 if number % 2 else 1]:
+        for one in by_turns(courses, number):
             one.ask(question, answer, check=(answers - 1 - number) % check_every == 0)
-    shown: Record = {"size": model.size, "dtype": str(model.dtype).removeprefix("torch."), "max_len": max_len}
+    shown: Record = {"size": model.size, "dtype": model.dtype_name, "max_len": max_len}
     shown |= {"frame_tokens": model.frame_tokens, "minutes": minutes, "every_s": every_s}
     return [{"scenario": "rivals", **shown, **one.record()} for one in courses]
 

@@ -14,9 +14,11 @@ from streambridge.bench import rivals, roofline
 from streambridge.bench.equality import judge
 from streambridge.bench.extent import IN_PLACE, OURS, PAPER, Extent, Record, Tick
 from streambridge.bench.random_model import RandomModel
-from streambridge.bench.timing import DARK, LEND, Lane, by_turns, feed, lane
+from streambridge.bench.roofline import DARK
+from streambridge.bench.timing import Lane, by_turns, feed, lane
 from streambridge.engine import oracle
 from streambridge.loading import load
+from streambridge.replay import LEND
 from streambridge.types import Delta, Frame
 
 
@@ -54,10 +56,8 @@ def frames(extent: Extent, allowed: set[str], device: str, tick: Tick, size: str
             for one in by_turns(lanes, number):
                 one.ask()
         for one in lanes:
-            record = one.record()
-            shown = {key: record[key] for key in ("variant", "size", "dtype", "max_len", "frame_tokens")}
-            at = [int(t) + 1 for t in record["t"]]
-            yield {"scenario": "frames", **shown, "frame": at, "ttft_ms": record["ttft_all_ms"]}
+            at, ms = [int(t) + 1 for t in one.t], one.record()["ttft_all_ms"]
+            yield {"scenario": "frames", **one.told("frame_tokens"), "frame": at, "ttft_ms": ms}
 
 
 def decisions(extent: Extent, allowed: set[str], device: str, tick: Tick, size: str = "16M") -> Iterator[Record]:
@@ -73,9 +73,7 @@ def decisions(extent: Extent, allowed: set[str], device: str, tick: Tick, size: 
             _decide(one, float(second))
         tick()
     for one in lanes:
-        record = one.record()
-        keys = ("variant", "size", "dtype", "max_len", "frame_tokens", "p50_ms", "p99_ms")
-        shown = {key: record[key] for key in keys}
+        shown = one.told("frame_tokens", "p50_ms", "p99_ms")
         yield {"scenario": "proactive", "what": "decision to first token", **shown, "n": len(one.ttft)}
 
 
@@ -132,14 +130,12 @@ def _bursts(what: str, second: int, one: Lane, before: dict[str, int]) -> int:
 
 def _burst(what: str, one: Lane) -> Record:
     assert one.model.last is not None
-    record = one.record()
-    shown = {key: record[key] for key in ("variant", "size", "dtype", "max_len", "frame_tokens")}
     error = judge(one.model, [one.model.last]).max_abs_logit_diff
     ttft = one.queued if what.startswith("question") else one.ttft  # there, what the tick's frame makes is waited for
     return {
         "scenario": "burst",
         "what": what,
-        **shown,
+        **one.told("frame_tokens"),
         "n": len(ttft),
         **roofline.spread(ttft),
         "max_abs_logit_diff": error,
@@ -154,10 +150,7 @@ def giant_round(extent: Extent, allowed: set[str], device: str, tick: Tick, size
         pass
     for one in lanes:
         one.ask()
-        record = one.record()
-        shown = {
-            key: record[key] for key in ("variant", "size", "dtype", "max_len", "rebuilds", "prefilled", "max_tokens")
-        }
+        shown = one.told("rebuilds", "prefilled", "max_tokens")
         yield {"scenario": "giant-round", "minutes": extent.round_minutes, **shown, "ttft_ms": one.ttft[-1]}
 
 
@@ -175,10 +168,8 @@ def approximate(extent: Extent, allowed: set[str], device: str, tick: Tick, size
             if number % 3 == 0 and one.model.last is not None:
                 found[one.name].append(_error(one))
     for one in lanes:
-        record = one.record()
-        record.pop("max_abs_logit_diff", None)
         median = {key: statistics.median(error[key] for error in found[one.name]) for key in found[one.name][0]}
-        yield {"scenario": "rivals", "minutes": minutes, **record, **median}
+        yield {"scenario": "rivals", "minutes": minutes, **one.record(), **median}
 
 
 @torch.inference_mode()

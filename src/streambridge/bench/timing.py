@@ -9,20 +9,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
-import numpy as np
 import torch
 
 from streambridge.bench.equality import Heard
 from streambridge.bench.random_model import RandomModel
-from streambridge.bench.roofline import VARIANTS, WORDS, spread
+from streambridge.bench.roofline import DARK, VARIANTS, WORDS, spread
 from streambridge.loading import load
+from streambridge.replay import LEND
 from streambridge.session import Session
 from streambridge.types import Delta, Event, Frame, Piece, Plan
 
-DARK = np.zeros((1, 1, 3), np.uint8)
-LEND = 4096  # tokens lent between two frames, as `replay` does
+T = TypeVar("T")
 
 
 class Watchman(RandomModel):
@@ -123,10 +122,10 @@ class Lane:
         self.spent["idle"] += self.timer.now() - seen
         self.tokens = max(self.tokens, self.session.memory.tokens)
 
-    def ask(self, words: int = WORDS, heard: int | None = None) -> float:
+    def ask(self, heard: int | None = None) -> float:
         """A question for now; milliseconds to the first word. `heard`: cut the answer after so many words."""
         start, first, n = self.timer.now(), float("nan"), 0
-        with self.session.ask("word " * words, when="now") as reply:
+        with self.session.ask("word " * WORDS, when="now") as reply:
             for event in reply:
                 self._count(event)
                 if isinstance(event, Delta):
@@ -148,13 +147,18 @@ class Lane:
     def _count(self, event: Event) -> None:
         self.events[event.type] = self.events.get(event.type, 0) + 1
 
+    def told(self, *more: str) -> dict[str, Any]:
+        """The setting of a lane, and what else of its record is named."""
+        record = self.record()
+        return {key: record[key] for key in ("variant", "size", "dtype", "max_len", *more)}
+
     def record(self) -> dict[str, Any]:
         """What a lane has to tell."""
         queued = spread(self.queued)
         return {
             "variant": self.name,
             "size": self.model.size,
-            "dtype": str(self.model.dtype).removeprefix("torch."),
+            "dtype": self.model.dtype_name,
             "max_len": self.session.max_len,
             "frame_tokens": self.model.frame_tokens,
             "answers": len(self.ttft),
@@ -173,9 +177,7 @@ class Lane:
         }
 
 
-def lane(
-    weights: RandomModel, variant: str, max_len: int, device: str, answer_len: int = WORDS, **settings: Any
-) -> Lane:
+def lane(weights: RandomModel, variant: str, max_len: int, device: str, **settings: Any) -> Lane:
     """A session of a variant on shared weights; what is given besides goes to the Session."""
     policy, cached, grace = VARIANTS[variant]
     model = Watchman(
@@ -183,7 +185,7 @@ def lane(
     )
     model.__dict__["decoder"], model.__dict__["bank"] = weights.decoder, weights.bank
     gate = settings.pop("gate", None) or load("activation", "scripted", fires={})
-    given = {"compression": policy(), "max_len": max_len, "answer_len": answer_len, "grace": grace}
+    given = {"compression": policy(), "max_len": max_len, "answer_len": WORDS, "grace": grace}
     return Lane(variant, model, Session(model, gate, **{**given, **settings}), Timer(device))
 
 
@@ -197,6 +199,6 @@ def feed(lanes: list[Lane], seconds: range, due: Callable[[int], bool], tick: Ca
             yield second
 
 
-def by_turns(lanes: list[Lane], number: int) -> list[Lane]:
+def by_turns(lanes: list[T], number: int) -> list[T]:
     """The lanes, in reversed order every other time, so that none always comes after a warm one."""
     return lanes if number % 2 == 0 else lanes[::-1]

@@ -7,7 +7,8 @@ from typing import Any
 
 from streambridge.errors import WrongUse
 from streambridge.loading import load, names, offer
-from streambridge.session import PREFILL, Session
+from streambridge.reading import PREFILL
+from streambridge.session import Session
 from streambridge.sources.opening import parsed
 from streambridge.types import Activation, Backbone
 

@@ -144,7 +144,7 @@ class Reader:
         shared = min(self._read, _common(self.held, plan.segments)[0])
         twin.track.copy(self.track, shared)
         if shared < self._read:
-            twin._crop(shared, cropped=True)
+            twin._crop(shared)
         twin.follow(plan)
         return twin
 
@@ -171,7 +171,7 @@ class Reader:
         self.held.append(segment)
         self._length += len(segment.ids)
 
-    def _crop(self, length: int, cropped: bool = False) -> None:
+    def _crop(self, length: int) -> None:
         """Forget all but the first `length` tokens, read or not."""
         while self._length > length:
             last = self.held.pop()
@@ -179,8 +179,7 @@ class Reader:
             if self._length < length:
                 self._hold(_part(last, 0, length - self._length))
         if length < self._read:
-            if not cropped:
-                self.track.crop(length)
+            self.track.crop(length)
             self._queue.clear()
             self._read = length
         self._cut = min(self._cut, length)

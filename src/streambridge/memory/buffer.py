@@ -73,6 +73,11 @@ class MemoryBuffer:
         """What the pinned questions in memory cost together."""
         return sum(item.tokens for item in self._flat() if self._is_pinned(item))
 
+    @property
+    def fixed_tokens(self) -> int:
+        """What no policy may let go: the system turn and the pinned questions."""
+        return self.pinned_tokens + self._system_tokens
+
     def items(self) -> list[Item]:
         """All items in order, the system turn first."""
         first: list[Item] = [] if self._system is None else [self._system]

@@ -89,11 +89,10 @@ class ScoreNet(nn.Module):
         laid = [torch.cat([*(next(rows) for _ in entries), self.act[None]]) for _, entries in unread]  # each [n, D]
         places = [torch.arange(kv.length, kv.length + len(own)) for (kv, _), own in zip(unread, laid, strict=True)]
         parts = [(kv, len(own)) for (kv, _), own in zip(unread, laid, strict=True)]
-        hidden = run(self.decoder, torch.cat(laid), torch.cat(places)[None].to(self.act.device), parts)  # [N, D]
+        hidden = run(self.decoder, torch.cat(laid), torch.cat(places)[None].to(self.act.device), parts)  # [W, D]
         for kv, _ in parts:
             kv.crop(kv.length - 1)  # <ACT> asks and is not remembered
-        last = torch.tensor([n for _, n in parts]).cumsum(0) - 1  # [W]: where each <ACT> stood
-        scores: Tensor = self.head(hidden[last.to(hidden.device)]).squeeze(-1)
+        scores: Tensor = self.head(hidden).squeeze(-1)
         return scores
 
     def _embed_all(self, entries: Sequence[Entry]) -> list[Tensor]:

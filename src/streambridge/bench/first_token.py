@@ -9,10 +9,10 @@ from typing import Any
 import torch
 
 from streambridge.bench.extent import IN_PLACE, PAPER, Extent, Record, Tick
+from streambridge.bench.published import published
 from streambridge.bench.random_model import RandomModel
 from streambridge.bench.roofline import DARK, WORDS
 from streambridge.bench.timing import Timer
-from streambridge.engine.reader import Reader
 from streambridge.types import Frame, Piece, Plan
 
 
@@ -53,18 +53,15 @@ def _first_token(talk: Dialogue, times: int, device: str, tick: Tick) -> Iterato
     """The published loop reads a plan afresh; ours reads the same one, most of which its cache holds already."""
     timer, model = Timer(device), talk.model
     took: dict[str, list[tuple[float, float]]] = {PAPER: [], IN_PLACE: []}
-    kept: Reader | None = None
-    for number in range(times + 1):
-        plan, turns = talk.ask(), []
-        if number < times:
-            room = plan.tokens + 64 * (times + 3)  # for all the turns to come, and four frames
-            turns.append((PAPER, model.decoder.reader(room, most=plan.tokens, lasts=kept is None)))
-        if kept is not None:
-            turns.append((IN_PLACE, kept))
+    # Room for all the turns to come, and four frames.
+    kept = model.decoder.reader(talk.context + 64 * (times + 4), most=talk.context)
+    kept.finish(model.render(talk.items))
+    for number in range(times):
+        plan = talk.ask()
+        turns = [(PAPER, published(model.decoder, plan)), (IN_PLACE, kept)]
         for name, reader in turns if number % 2 else turns[::-1]:
             first, all_, ids = timed(timer, reader, plan)
             took[name].append((first, all_))
-            kept = kept or reader  # what the first pass has read is what a cache would hold
             tick()
         talk.hear(ids)
     unread = timed(timer, kept, talk.ask(frames=4))[0]

@@ -17,6 +17,7 @@ from streambridge.bench.sections import (
     ERRORS,
     EXACT,
     EXTRAS,
+    GATE,
     LESS,
     OURS,
     RIVALS,
@@ -68,11 +69,11 @@ def _about(found: Found) -> list[str]:
         f"- versions: {versions}",
         f"- times: {'CPU time of the process' if about['device'] == 'cpu' else 'by the clock, the device waited for'}",
         "- variants of a scenario run in one process on the same stream, by turns and in reversed order every other",
-        "  time; but rivals and exact variants apart, and decisions and the gate's step one after the other",
+        "  time; but rivals and exact variants apart; the gate takes some steps in a row, then its re-runs",
         "- p50 is the median, p99 the 99th percentile; shared machines are noisy, so ratios count, not milliseconds",
         "- base / this: the base is `paper`, for the gate `re-run`, in the same setting; above 1 the base needs more",
         "",
-        *(f"- `{name}`: {said}" for name, said in EXACT.items()),
+        *(f"- `{name}`: {said}" for name, said in (EXACT | GATE).items()),
         "",
     ]
 

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import torch
 
 from streambridge.bench.equality import Heard
+from streambridge.bench.published import published
 from streambridge.bench.random_model import RandomModel
 from streambridge.bench.roofline import DARK, VARIANTS, WORDS, spread
 from streambridge.loading import load
@@ -55,7 +56,7 @@ class Watchman(RandomModel):
     def answer(self, plan: Plan, max_tokens: int, reader: Any = None) -> Iterator[Piece]:
         """Note the first token as it comes."""
         if reader is None:
-            reader = self.decoder.reader(plan.tokens + max_tokens, most=plan.tokens, lasts=False)
+            reader = published(self.decoder, plan)
             self.prefilled += plan.tokens
         self.last = None
         for piece in super().answer(plan, max_tokens, reader):

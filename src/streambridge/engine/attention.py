@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import partial
 from typing import Any, Final, cast
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -18,35 +19,53 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from streambridge.engine.cache import KV, Parts, Rows
 from streambridge.engine.graphs import StaticParts, short_pass
+from streambridge.engine.layers import Layers, is_plain
 
 NAME: Final = "streambridge"
+PLAINLY: Final[WeakKeyDictionary[nn.Module, Layers]] = WeakKeyDictionary()  # models that run on our own layers
 FEW: Final = 24  # rows of a pass up to which, in fp32 on a CPU, plain products are quicker than the fused kernel
 
 
 def run(body: nn.Module, embeds: Tensor, positions: Tensor, parts: list[tuple[KV, int]]) -> Tensor:
-    """One pass: hidden states [N, D] of embeddings [N, D] at positions [R, N]; each cache grows by its rows.
+    """One pass over embeddings [N, D] at positions [R, N]; each cache grows by its rows.
 
     Args:
         body: a language model of transformers, whose attention is ours from here on.
         embeds: of all sequences, one after another.
         positions: likewise.
         parts: each sequence's cache and its number of rows.
+
+    Returns:
+        Hidden states [W, D] of each sequence's last row: nothing else is ever asked for, so in the last layer nothing
+        else is worked out.
     """
     if cast(Any, body).config._attn_implementation != NAME:
         prepare(body)
     if len(parts) == 1:
         hidden = short_pass(parts[0][0], embeds, positions, body, partial(_forward, body))
         if hidden is not None:
-            return hidden
+            return hidden[-1:]
     cache = Parts(parts)
-    hidden = _forward(body, cache, embeds, positions)
+    ends = torch.tensor([n for _, n in parts]).cumsum(0) - 1  # [W]
+    hidden = _forward(body, cache, embeds, positions, ends.to(embeds.device))
     cache.advance()
     return hidden
 
 
-def _forward(body: nn.Module, cache: Any, embeds: Tensor, positions: Tensor) -> Tensor:
-    """Hidden states [N, D]: the library's model, told everything that it would otherwise work out itself."""
+def _forward(body: nn.Module, cache: Any, embeds: Tensor, positions: Tensor, ends: Tensor | None = None) -> Tensor:
+    """Hidden states of some rows, or of all: of our own layers where they are plain, else of the library's model."""
     rows = positions[:, None] if positions.shape[0] > 1 else positions
+    layers = PLAINLY.get(body)
+    if layers is not None and not layers.holds(body):
+        layers = prepare(body)  # the model was moved, cast or written to since
+    if layers is not None:
+        return layers(embeds, rows, partial(_look, cache), ends)
+    hidden = _library(body, cache, embeds, rows)
+    return hidden if ends is None else hidden[ends]
+
+
+def _library(body: nn.Module, cache: Any, embeds: Tensor, rows: Tensor) -> Tensor:
+    """The library's model, told everything that it would otherwise work out itself."""
     # A dict says that masks are made already: there are none, `attend` knows what each row may see.
     masks = dict.fromkeys(set(getattr(body.config, "layer_types", None) or ["full_attention"]))
     out = body(
@@ -56,15 +75,21 @@ def _forward(body: nn.Module, cache: Any, embeds: Tensor, positions: Tensor) -> 
     return hidden
 
 
-def prepare(body: nn.Module) -> None:
-    """Let a language model run on our attention, with its weights laid out for short passes."""
+def prepare(body: nn.Module) -> Layers | None:
+    """Let a language model run on our attention, and on our layers if its own are plain."""
     cast(Any, body).config._attn_implementation = NAME
-    for layer in body.modules():
-        # On a CPU a product of few rows is up to a quarter quicker when each input's weights lie together; the values
-        # and the shape stay. In 16 bit it makes no difference.
-        if isinstance(layer, nn.Linear) and layer.weight.device.type == "cpu" and layer.weight.dtype == torch.float32:
-            with torch.inference_mode(layer.weight.is_inference()):  # else they could never be trained again
-                layer.weight.data = layer.weight.data.t().contiguous().t()
+    PLAINLY.pop(body, None)
+    if is_plain(body):
+        PLAINLY[body] = Layers(body)
+    return PLAINLY.get(body)
+
+
+def _look(
+    cache: Any, layer: int, query: Tensor, key: Tensor, value: Tensor, window: int | None, scale: float
+) -> Tensor:
+    """What our layers ask: queries [N, H, d], keys and values [N, G, d]; out [N, H, d]."""
+    keys, values = cache.update(key.transpose(0, 1)[None], value.transpose(0, 1)[None], layer)
+    return _seen(query.transpose(0, 1)[None], keys, values, window, scale)[0]
 
 
 def attend(
@@ -74,13 +99,18 @@ def attend(
     if not isinstance(key, Rows):
         plain: Any = sdpa_attention_forward(module, query, key, value, attention_mask, **settings)
         return cast(tuple[Tensor, Tensor | None], plain)
+    return _seen(query, key, value, settings.get("sliding_window"), settings.get("scaling")), None
+
+
+def _seen(query: Tensor, key: Rows, value: Any, window: int | None, scale: float | None) -> Tensor:
+    """[1, N, H, D]: each sequence's rows look at that sequence."""
     if isinstance(key.parts, StaticParts):
-        return _static(query, key[0], value[0], settings.get("scaling"), key.parts.mask), None
-    sizes = [n for _, n in key.parts.parts]
-    window, scale = settings.get("sliding_window"), settings.get("scaling")
-    seen = zip(torch.split(query, sizes, dim=2), key, value, key.parts.parts, strict=True)
-    out = [_attend(q, k, v, window, scale, key.parts, kv) for q, k, v, (kv, _) in seen]
-    return (out[0] if len(out) == 1 else torch.cat(out, dim=2)).transpose(1, 2), None
+        return _static(query, key[0], value[0], scale, key.parts.mask)
+    parts = key.parts.parts
+    sizes = [1 if query.shape[2] == len(parts) else n for _, n in parts]  # in the last layer, only each one's last row
+    own = zip(torch.split(query, sizes, dim=2), key, value, parts, strict=True)
+    out = [_attend(q, k, v, window, scale, key.parts, kv) for q, k, v, (kv, _) in own]
+    return (out[0] if len(out) == 1 else torch.cat(out, dim=2)).transpose(1, 2)
 
 
 def _attend(

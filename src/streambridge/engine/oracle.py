@@ -5,7 +5,8 @@ One pass over everything, with the library's own attention and masks: nothing th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, cast
 
 import torch
@@ -13,6 +14,16 @@ from torch import Tensor
 
 from streambridge.engine.decoder import Decoder, positions
 from streambridge.types import Plan, Segment
+
+
+@contextmanager
+def by_library(body: Any) -> Iterator[None]:
+    """Meanwhile the model runs as its library means it to: its own layers, attention and masks."""
+    before, body.config._attn_implementation = body.config._attn_implementation, "sdpa"
+    try:
+        yield
+    finally:
+        body.config._attn_implementation = before
 
 
 @torch.inference_mode()
@@ -27,10 +38,9 @@ def recompute(decoder: Decoder, segments: Sequence[Segment], chunk: int | None =
     from transformers import DynamicCache
 
     body = cast(Any, decoder.body)
-    before, body.config._attn_implementation = body.config._attn_implementation, "sdpa"
-    try:
-        embeds, at = decoder.embeds(segments)[None], positions(segments)[:, None].to(decoder.device)
-        at = at if at.shape[0] > 1 else at[0]
+    embeds, at = decoder.embeds(segments)[None], positions(segments)[:, None].to(decoder.device)
+    at = at if at.shape[0] > 1 else at[0]
+    with by_library(body):
         if chunk is None:
             return cast(Tensor, body(inputs_embeds=embeds, position_ids=at, use_cache=False).last_hidden_state[0])
         cache, parts = DynamicCache(), []
@@ -41,8 +51,6 @@ def recompute(decoder: Decoder, segments: Sequence[Segment], chunk: int | None =
             )
             parts.append(out.last_hidden_state[0])
         return torch.cat(parts)
-    finally:
-        body.config._attn_implementation = before
 
 
 @torch.inference_mode()

@@ -187,7 +187,7 @@ def test_a_half_precision_merge_is_accumulated_in_full_precision(tiny):
         FrameTokens({"embeds": torch.full((9, 4), 1.0 + k / 512).half()}, 11, 0.0, (0.0, 0.0), 999) for k in (1, 2)
     ]
     merged = tiny.merge(parts).bundle["embeds"]
-    assert merged.dtype == torch.float32 and torch.allclose(merged, torch.tensor(1.0 + 1.5 / 512), atol=1e-6)
+    assert merged.dtype == torch.float16 and torch.allclose(merged.float(), torch.tensor(1.0 + 1.5 / 512), atol=1e-6)
 
 
 # ---------------------------------------------------------------------------------------------- layout

@@ -19,7 +19,8 @@ from streambridge import loading
 from streambridge.activation.score_head import ScoreHead
 from streambridge.activation.score_net import Reach
 from streambridge.activation.scripted import Scripted
-from streambridge.backbones.tiny import Tiny, Words, mean_of
+from streambridge.backbones.merging import mean_of
+from streambridge.backbones.tiny import Tiny, Words
 from streambridge.errors import BadInput
 from streambridge.replay import replay
 from streambridge.session import Session

@@ -22,6 +22,7 @@ from streambridge.types import (
     Forgot,
     FrameTokens,
     Item,
+    Joins,
     OverBudget,
     Piece,
     Plan,
@@ -84,6 +85,7 @@ class Recall:
         self.budget = max_len - (self.reserve if policy.reserves else 0)
         self.grace, self._per_frame = grace, 0
         self._coming: Coming | None = None
+        self._lone: FrameTokens | None = None  # waits for the frame that it shares a temporal patch with
         self._reading = Reading(backbone, prefill, max_len)
         fixed = self.reserve + self.buffer.tokens
         # Pinned questions and the newest one may take a quarter each: the other half has to hold what is fixed.
@@ -100,19 +102,57 @@ class Recall:
     def add(self, item: Item, t: float) -> list[Event]:
         """Remember an item; `t` is the stream time of the events."""
         if not isinstance(item, FrameTokens):  # words are read with the answer, or with the next frame: one pass less
+            events = self._take_lone(t)
             self._append(item)
-            return self._settle(t)
+            return [*events, *self._settle(t)]
         events = self._count_down(t)
-        self._append(item)
+        pair = getattr(self.backbone, "pair", "duplicate")
+        if pair == "wait":
+            return [*events, *self._wait(item, t)]
+        if pair != "upgrade" or not self._upgrade(item):
+            self._append(item)
         return [*events, *self._settle(t), *self._follow(t)]
+
+    def _wait(self, item: FrameTokens, t: float) -> list[Event]:
+        """Hold a lone frame back until the next one comes, or words do."""
+        if self._lone is None:
+            self._lone = item
+            return []
+        first, self._lone = self._lone, None
+        joined = self.backbone.join(first, item) if isinstance(self.backbone, Joins) else None
+        for one in (first, item) if joined is None else (joined,):
+            self._append(one)
+        return [*self._settle(t), *self._follow(t)]
+
+    def _take_lone(self, t: float) -> list[Event]:
+        """A frame that waits for another is remembered alone."""
+        if self._lone is None:
+            return []
+        item, self._lone = self._lone, None
+        self._append(item)
+        return self._settle(t)
+
+    def _upgrade(self, item: FrameTokens) -> bool:
+        """Join the newest frame with the one before, in its place; whether they were."""
+        last = self.buffer.newest()
+        if not isinstance(last, FrameTokens) or not isinstance(self.backbone, Joins):
+            return False
+        joined = self.backbone.join(last, item)
+        for buffer in self._buffers() if joined is not None else ():
+            if buffer.newest() is last and joined is not None:
+                buffer.put_in_place(joined)
+            else:
+                buffer.append(item)  # there it is merged already
+        return joined is not None
 
     def close_round(self, answer: Turn | None, t: float) -> list[Event]:
         """Close the round with its answer, or without one when nothing was heard."""
+        events = self._take_lone(t)
         if answer is not None:
             self._append(answer)
         for buffer in self._buffers():
             buffer.close()
-        return self._settle(t)
+        return [*events, *self._settle(t)]
 
     def answer(self, plan: Plan, max_tokens: int) -> Iterator[Piece]:
         """The words for a plan."""
@@ -145,8 +185,9 @@ class Recall:
 
         A policy that does not keep its result works on a copy, as Algorithm 1 compresses InputEmbeds and not MB.
         """
+        events = self._take_lone(t)
         buffer = self.buffer if self.policy.at == "frame" or self.policy.keeps else self.buffer.copy()
-        events = self._fit(buffer, t) if self.policy.at == "answer" else []  # lines 14 and 15
+        events += self._fit(buffer, t) if self.policy.at == "answer" else []  # lines 14 and 15
         plan = self.backbone.render(buffer.items())  # line 13
         if buffer.tokens > self.budget:
             events.append(OverBudget(t=t, tokens=plan.tokens))

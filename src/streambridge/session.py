@@ -375,6 +375,7 @@ class Session:
         """Everything that decides something, for the log."""
         return {
             "backbone": self.backbone.name,
+            "frames": getattr(self.backbone, "settings", dict)(),
             "activation": {"name": self.activation.name, **self.activation.settings()},
             "compression": self._recall.settings(),
             "reserve": self._recall.reserve,

@@ -175,11 +175,17 @@ class Segment:
         ids: token ids; placeholder ids where a frame's features go.
         positions: int64 [R, n]: R rows of positions (3 for M-RoPE, 1 for RoPE).
         frame: whose features replace the placeholders, or None for words.
+        start: the first placeholder; None: the wrapper is as long before the placeholders as behind them.
     """
 
     ids: tuple[int, ...]
     positions: NDArray[np.int64]
     frame: FrameTokens | None = None
+    start: int | None = None
+
+    def frame_at(self, tokens: int) -> int:
+        """Where so many placeholders begin."""
+        return (len(self.ids) - tokens) // 2 if self.start is None else self.start
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -271,6 +277,43 @@ class Backbone(Protocol):
 
         With a reader only what it has not read yet is computed, and it keeps what it read.
         """
+        ...
+
+
+@runtime_checkable
+class Weighs(Protocol):
+    """What a backbone may offer: how it would begin an answer, asked without having it said."""
+
+    def weigh(
+        self, items: Sequence[Item], choices: Sequence[Sequence[str]], reader: Reader | None = None
+    ) -> list[float]:
+        """How likely the answer to these items begins with a word of each choice.
+
+        Nothing is said or remembered. With a reader only what it has not read yet is computed, and what it read stays
+        until its next `follow`, which cuts it off.
+
+        Returns:
+            A probability for each choice; they need not sum to 1.
+
+        Raises:
+            RunFailed: when the model does not tell.
+        """
+        ...
+
+
+@runtime_checkable
+class Joins(Protocol):
+    """What a backbone may offer whose temporal patch holds two frames.
+
+    Attributes:
+        pair: `wait`, a frame enters memory with the next one or with the next words; `upgrade`, at once, to be replaced
+            when the next one comes; `duplicate`, each alone.
+    """
+
+    pair: Literal["duplicate", "wait", "upgrade"]
+
+    def join(self, first: FrameTokens, second: FrameTokens) -> FrameTokens | None:
+        """Two frames as one; None where they do not fit. It costs what one of them costs."""
         ...
 
 

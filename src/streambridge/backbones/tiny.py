@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, cast
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from streambridge.backbones.merging import mean_of
 from streambridge.backbones.pixels import normalise, patchify, resize
 from streambridge.engine.decoder import Decoder
 from streambridge.engine.reader import Reader
@@ -111,19 +111,6 @@ class Words:
         inside = np.stack([np.ones_like(row), 1 + row, 1 + col])  # [3, P]
         start, end = np.zeros((3, 1), dtype=np.int64), np.full((3, 1), 1 + max(rows, cols), dtype=np.int64)
         return np.concatenate([start, inside, end], axis=1)  # [3, P + 2]
-
-
-def mean_of(parts: Sequence[FrameTokens]) -> FrameTokens:
-    """The count-weighted mean of every tensor in the bundle, accumulated in fp32; times likewise."""
-    weights = [part.frames for part in parts]
-    total = sum(weights)
-    bundle = {
-        name: sum(w * part.bundle[name].float() for w, part in zip(weights, parts, strict=True)) / total
-        for name in parts[0].bundle
-    }
-    t = sum(w * part.t for w, part in zip(weights, parts, strict=True)) / total
-    span = (min(part.span[0] for part in parts), max(part.span[1] for part in parts))
-    return replace(parts[0], bundle=bundle, t=t, span=span, frames=total)
 
 
 class Tiny(Words):

@@ -176,7 +176,7 @@ class RandomModel(Lines):
 
     def merge(self, parts: Sequence[FrameTokens]) -> FrameTokens:
         """The weighted mean."""
-        from streambridge.backbones.tiny import mean_of
+        from streambridge.backbones.merging import mean_of
 
         return mean_of(parts)
 

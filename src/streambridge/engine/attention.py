@@ -19,14 +19,16 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from streambridge.engine.cache import KV, Parts, Rows
 from streambridge.engine.graphs import StaticParts, short_pass
-from streambridge.engine.layers import Layers, is_plain
+from streambridge.engine.layers import Deep, Layers, by_name, is_plain
 
 NAME: Final = "streambridge"
 PLAINLY: Final[WeakKeyDictionary[nn.Module, Layers]] = WeakKeyDictionary()  # models that run on our own layers
 FEW: Final = 24  # rows of a pass up to which, in fp32 on a CPU, plain products are quicker than the fused kernel
 
 
-def run(body: nn.Module, embeds: Tensor, positions: Tensor, parts: list[tuple[KV, int]]) -> Tensor:
+def run(
+    body: nn.Module, embeds: Tensor, positions: Tensor, parts: list[tuple[KV, int]], deep: Deep | None = None
+) -> Tensor:
     """One pass over embeddings [N, D] at positions [R, N]; each cache grows by its rows.
 
     Args:
@@ -34,6 +36,7 @@ def run(body: nn.Module, embeds: Tensor, positions: Tensor, parts: list[tuple[KV
         embeds: of all sequences, one after another.
         positions: likewise.
         parts: each sequence's cache and its number of rows.
+        deep: what is added to some rows behind the first layers.
 
     Returns:
         Hidden states [W, D] of each sequence's last row: nothing else is ever asked for, so in the last layer nothing
@@ -41,35 +44,46 @@ def run(body: nn.Module, embeds: Tensor, positions: Tensor, parts: list[tuple[KV
     """
     if cast(Any, body).config._attn_implementation != NAME:
         prepare(body)
-    if len(parts) == 1:
+    if len(parts) == 1 and deep is None:  # a graph has no place for what is added: it varies in shape
         hidden = short_pass(parts[0][0], embeds, positions, body, partial(_forward, body))
         if hidden is not None:
             return hidden[-1:]
     cache = Parts(parts)
     ends = torch.tensor([n for _, n in parts]).cumsum(0) - 1  # [W]
-    hidden = _forward(body, cache, embeds, positions, ends.to(embeds.device))
+    hidden = _forward(body, cache, embeds, positions, ends.to(embeds.device), deep)
     cache.advance()
     return hidden
 
 
-def _forward(body: nn.Module, cache: Any, embeds: Tensor, positions: Tensor, ends: Tensor | None = None) -> Tensor:
+def _forward(
+    body: nn.Module,
+    cache: Any,
+    embeds: Tensor,
+    positions: Tensor,
+    ends: Tensor | None = None,
+    deep: Deep | None = None,
+) -> Tensor:
     """Hidden states of some rows, or of all: of our own layers where they are plain, else of the library's model."""
     rows = positions[:, None] if positions.shape[0] > 1 else positions
     layers = PLAINLY.get(body)
     if layers is not None and not layers.holds(body):
         layers = prepare(body)  # the model was moved, cast or written to since
     if layers is not None:
-        return layers(embeds, rows, partial(_look, cache), ends)
-    hidden = _library(body, cache, embeds, rows)
+        return layers(embeds, rows, partial(_look, cache), ends, deep)
+    hidden = _library(body, cache, embeds, rows, deep)
     return hidden if ends is None else hidden[ends]
 
 
-def _library(body: nn.Module, cache: Any, embeds: Tensor, rows: Tensor) -> Tensor:
+def _library(body: nn.Module, cache: Any, embeds: Tensor, rows: Tensor, deep: Deep | None) -> Tensor:
     """The library's model, told everything that it would otherwise work out itself."""
-    # A dict says that masks are made already: there are none, `attend` knows what each row may see.
-    masks = dict.fromkeys(set(getattr(body.config, "layer_types", None) or ["full_attention"]))
+    made = embeds.new_zeros(1, 1, 1, 1)  # four dimensions say that the mask is made; `attend` knows better than it
     out = body(
-        inputs_embeds=embeds[None], position_ids=rows, attention_mask=masks, past_key_values=cache, use_cache=True
+        inputs_embeds=embeds[None],
+        position_ids=rows,
+        attention_mask=made,
+        past_key_values=cache,
+        use_cache=True,
+        **by_name(deep),
     )
     hidden: Tensor = out.last_hidden_state[0]
     return hidden

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from streambridge.engine.attention import run
 from streambridge.engine.cache import KV
+from streambridge.engine.layers import Deep
 from streambridge.engine.reader import LEAST, MOST, Reader
 from streambridge.types import Plan, Segment
 
@@ -57,15 +58,35 @@ class Decoder:
         for segment in segments:
             if segment.frame is not None:
                 features = segment.frame.bundle["embeds"]  # [P, D]
-                start = at + (len(segment.ids) - len(features)) // 2  # the wrapper is as long before as behind
+                start = at + segment.frame_at(len(features))
                 rows[start : start + len(features)] = features
             at += len(segment.ids)
         return rows
+
+    def deep(self, segments: Sequence[Segment]) -> Deep | None:
+        """What frames add behind the first layers as well (DeepStack: `deep0`, `deep1` ... of a bundle), if they do."""
+        bundles = [segment.frame.bundle for segment in segments if segment.frame is not None]
+        names = sorted(name for name in (bundles[0] if bundles else ()) if name.startswith("deep"))
+        if not names:
+            return None
+        seen = [_seen(segment) for segment in segments]
+        levels = tuple(torch.cat([bundle[name] for bundle in bundles]) for name in names)  # each [V, D]
+        return Deep(torch.cat(seen).to(self.device), levels)
 
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
         return next(self.body.parameters()).device
+
+
+def _seen(segment: Segment) -> Tensor:
+    """Bool [n]: which tokens of a segment are a frame's features."""
+    rows = torch.zeros(len(segment.ids), dtype=torch.bool)
+    if segment.frame is not None:
+        n = len(segment.frame.bundle["embeds"])
+        start = segment.frame_at(n)
+        rows[start : start + n] = True
+    return rows
 
 
 class CachedTrack:
@@ -81,7 +102,8 @@ class CachedTrack:
         """Append these tokens in one pass."""
         embeds = self.decoder.embeds(segments)
         at = positions(segments).to(embeds.device)
-        self._last = run(self.decoder.body, embeds, at, [(self.kv, len(embeds))])[-1]
+        deep = self.decoder.deep(segments)
+        self._last = run(self.decoder.body, embeds, at, [(self.kv, len(embeds))], deep)[-1]
 
     def crop(self, length: int) -> None:
         """Forget all but the first `length` tokens."""

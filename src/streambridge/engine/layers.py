@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +36,31 @@ GAP: Final = 16  # floats between rows of joined weights: a whole number of page
 BLOCK: Final = 384  # columns, at the most, of a block of weights that a short pass reads in one go
 SHORT: Final = 128  # rows of a pass that gains by blocks
 SPARE: Final = 1 << 26  # bytes of a model's weights in blocks: they are held twice, so only small models have them
+
+class Deep(NamedTuple):
+    """What is added to some rows behind each of the first layers (DeepStack of Qwen3-VL).
+
+    Attributes:
+        rows: bool [N], which.
+        levels: of each layer, [V, D].
+    """
+
+    rows: Tensor
+    levels: tuple[Tensor, ...]
+
+    def level(self, number: int, like: Tensor) -> Tensor:
+        """[N, D]: a level as wide as the pass."""
+        wide = like.new_zeros(len(self.rows), like.shape[1])
+        wide[self.rows] = self.levels[number].to(like)
+        return wide
+
+
+def by_name(deep: Deep | None) -> dict[str, Any]:
+    """The same, as the library's models take it."""
+    if deep is None:
+        return {}
+    return {"visual_pos_masks": deep.rows[None], "deepstack_visual_embeds": list(deep.levels)}
+
 
 # number of the layer, queries [N, H, d], keys and values [N, G, d], window, scale -> [N, H, d]
 Attend: TypeAlias = Callable[[int, Tensor, Tensor, Tensor, int | None, float], Tensor]
@@ -179,7 +204,9 @@ class Layers:
         same = same and all(_silent(part) and list(part._modules.items()) == parts for part, parts in self.tree)
         return same and all(layer.holds for layer in self.layers)
 
-    def __call__(self, embeds: Tensor, positions: Tensor, attend: Attend, ends: Tensor | None = None) -> Tensor:
+    def __call__(
+        self, embeds: Tensor, positions: Tensor, attend: Attend, ends: Tensor | None = None, deep: Deep | None = None
+    ) -> Tensor:
         """Hidden states of embeddings [N, D] at positions [1, N] or [R, 1, N].
 
         Args:
@@ -187,6 +214,7 @@ class Layers:
             positions: likewise.
             attend: looks at what stands before, and remembers keys and values.
             ends: rows [W] that are asked for: the last layer works on no others. None: all.
+            deep: what is added behind the first layers.
 
         Returns:
             [W, D], or [N, D].
@@ -197,11 +225,15 @@ class Layers:
         rows = embeds
         for number, layer in enumerate(self.layers):
             query, key, value = self._heads(layer, rows, turn)
-            if ends is not None and number == len(self.layers) - 1:
+            last = ends is not None and number == len(self.layers) - 1
+            if last:
                 query, rows = query[ends], rows[ends]
             seen = attend(number, query, key, value, layer.window, layer.scale)  # [N, H, d]
             rows = layer.out.onto(rows, seen.reshape(len(rows), -1))
             rows = layer.down.onto(rows, layer.up(_norm(layer.between, rows)))
+            if deep is not None and number < len(deep.levels):
+                level = deep.level(number, rows)  # [N, D]
+                rows = rows + (level[ends] if last else level)
         return _norm(self.norm, rows)
 
     def _heads(self, layer: Layer, rows: Tensor, turn: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:

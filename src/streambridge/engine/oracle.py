@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from streambridge.engine.decoder import Decoder, positions
+from streambridge.engine.layers import Deep, by_name
 from streambridge.types import Plan, Segment
 
 
@@ -40,17 +41,25 @@ def recompute(decoder: Decoder, segments: Sequence[Segment], chunk: int | None =
     body = cast(Any, decoder.body)
     embeds, at = decoder.embeds(segments)[None], positions(segments)[:, None].to(decoder.device)
     at = at if at.shape[0] > 1 else at[0]
+    deep = decoder.deep(segments)
     with by_library(body):
         if chunk is None:
-            return cast(Tensor, body(inputs_embeds=embeds, position_ids=at, use_cache=False).last_hidden_state[0])
+            given = {"inputs_embeds": embeds, "position_ids": at, **by_name(deep)}
+            return cast(Tensor, body(**given, use_cache=False).last_hidden_state[0])
         cache, parts = DynamicCache(), []
         for start in range(0, embeds.shape[1], chunk):
             span = slice(start, start + chunk)
-            out = body(
-                inputs_embeds=embeds[:, span], position_ids=at[..., span], past_key_values=cache, use_cache=True
-            )
+            given = {"inputs_embeds": embeds[:, span], "position_ids": at[..., span], **by_name(_part(deep, span))}
+            out = body(**given, past_key_values=cache, use_cache=True)
             parts.append(out.last_hidden_state[0])
         return torch.cat(parts)
+
+
+def _part(deep: Deep | None, span: slice) -> Deep | None:
+    if deep is None or not deep.rows[span].any():
+        return None
+    before, n = int(deep.rows[: span.start].sum()), int(deep.rows[span].sum())
+    return Deep(deep.rows[span], tuple(level[before : before + n] for level in deep.levels))
 
 
 @torch.inference_mode()

@@ -97,6 +97,17 @@ class MemoryBuffer:
         self._rounds[-1].items.append(item)
         self._tokens += item.tokens
 
+    def newest(self) -> Item | None:
+        """The last item of the open round."""
+        items = self._rounds[-1].items
+        return items[-1] if items else None
+
+    def put_in_place(self, item: Item) -> None:
+        """Let an item take the place of the newest one of the open round."""
+        gone = self._rounds[-1].items.pop()
+        self._tokens -= gone.tokens
+        self.append(item)
+
     def close(self) -> None:
         """Close the open round and open the next; a round without items is not kept."""
         if self._rounds[-1].items:

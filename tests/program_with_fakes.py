@@ -35,7 +35,7 @@ class Slow(fakes.FakeBackbone):
 
 def use_fakes() -> None:
     """Whatever model is named, the fake answers."""
-    choosing.backbone_for = lambda model: Slow()  # type: ignore[assignment]
+    choosing.backbone_for = lambda *named: Slow()  # type: ignore[assignment]
 
 
 def set_the_stage() -> None:

@@ -45,7 +45,7 @@ PROGRAM = [sys.executable, str(Path(__file__).parent / "program_with_fakes.py")]
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
     """Run the program in this process with the fake model; its code, stdout and stderr."""
-    monkeypatch.setattr(choosing, "backbone_for", lambda model: program_with_fakes.Slow())
+    monkeypatch.setattr(choosing, "backbone_for", lambda *named: program_with_fakes.Slow())
     monkeypatch.setattr(sys, "stdin", None)  # nobody types
 
     def run(*words: str) -> tuple[int, str, str]:
@@ -216,8 +216,8 @@ def test_on_anything_but_the_world_the_line_that_works_is_told_and_works(
         (["watch", "world:"], "seed"),
         (["watch", "world:x"], "seed"),
         (["watch", "webcam:0"], "webcam"),
-        (["watch", "world:7", "--model", "gpt"], "this version has"),
-        (["watch", "world:7", "--model", "openai:gpt@http://x"], "this version has"),
+        (["watch", "world:7", "--model", "gpt"], "no model 'gpt'; there are: tiny, a checkpoint's folder"),
+        (["watch", "world:7", "--model", "openai:gpt@ftp://x"], "openai:MODEL@URL"),
         (["watch", "world:7", "--activation", "scripted"], "only code can give"),
         (["watch", "world:7", "--activation", "scorehead"], "score_head"),
         (["watch", "world:7", "--memory", "round_decoy"], "did you mean 'round_decay'"),
@@ -243,7 +243,7 @@ def test_wrong_use_is_one_line_that_says_what_came_and_exit_code_2(
     words: list[str], told: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if "--model" not in words:
-        monkeypatch.setattr(choosing, "backbone_for", lambda model: program_with_fakes.Slow())
+        monkeypatch.setattr(choosing, "backbone_for", lambda *named: program_with_fakes.Slow())
     code = cli.main(words)
     out, err = capsys.readouterr()
     assert (code, out) == (2, "") and is_one_line(err) and told in err

@@ -1,6 +1,7 @@
 """Promises that every gate keeps, whichever file of the room it lives in. Knows none of them by name.
 
-A file that cannot be made without arguments defines `example() -> Activation` beside its OFFER.
+A file that cannot be made without arguments defines `example() -> Activation` beside its OFFER. One gate before another
+keeps the same promises: `FIRST+SECOND`, as on the command line.
 """
 
 import importlib
@@ -10,12 +11,16 @@ import numpy as np
 import pytest
 
 from streambridge import loading
+from streambridge.activation.filtered import Filtered
 from streambridge.types import Activation, Frame, FrameTokens, Watch
 
 QUESTION = "Tell me each step."
+NAMES = [*loading.names("activation"), "periodic+scene_change", "scene_change+score_head"]
 
 
 def make(name):
+    if "+" in name:
+        return Filtered(*map(make, name.split("+")))
     module = importlib.import_module(f"streambridge.activation.{name}")
     return getattr(module, "example", module.OFFER)()
 
@@ -35,10 +40,10 @@ def offer(name):
     return importlib.import_module(f"streambridge.activation.{name}").OFFER
 
 
-TOGETHER = [name for name in loading.names("activation") if hasattr(offer(name), "observe")]  # those that can
+TOGETHER = [name for name in NAMES if hasattr(offer(name.split("+")[-1]), "observe")]  # those that can
 
 
-@pytest.fixture(params=loading.names("activation"))
+@pytest.fixture(params=NAMES)
 def name(request):
     return request.param
 
@@ -49,8 +54,8 @@ def gate(name):
 
 
 def test_the_room_is_not_empty():
-    assert {"immediately", "periodic", "scripted"} <= set(loading.names("activation"))
-    assert "score_head" in TOGETHER
+    assert {"immediately", "periodic", "scripted", "scene_change", "zero_shot"} <= set(loading.names("activation"))
+    assert TOGETHER == ["score_head", "scene_change+score_head"]
 
 
 def test_it_is_an_activation_that_bears_its_files_name(gate, name):

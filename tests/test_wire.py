@@ -59,7 +59,7 @@ def same(one, other):
 def test_every_event_of_the_design_is_found():
     designed = (
         "started scored asked watching unwatched delta answered interrupted compressed forgot over_budget dropped "
-        "stalled notice failed ended"
+        "stalled counted notice failed ended"
     )
     assert {kind.type for kind in KINDS} >= set(designed.split())
     assert {kind.__name__ for kind in Event.__subclasses__()} == {kind.__name__ for kind in KINDS}

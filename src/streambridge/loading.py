@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from streambridge.errors import Missing, RunFailed, UnknownName
+from streambridge.installed import broken_torchvision
 
 _HOUSE = Path(__file__).parent
 _OFFERS = re.compile(r"^OFFER\b.*=", re.MULTILINE)
@@ -40,12 +41,21 @@ def offer(room: str, name: str) -> Callable[..., Any]:
         raise UnknownName({"backbones": "model", "memory": "memory policy"}.get(room, room), name, known)
     try:
         return importlib.import_module(f"streambridge.{room}.{name}").OFFER  # type: ignore[no-any-return]  # by convention
-    except ModuleNotFoundError as err:
-        if err.name in _EXTRAS:
-            raise Missing(*_EXTRAS[err.name], what_for=f"{room}/{name}") from err
-        raise RunFailed(f"{room}/{name}.py does not load: it needs {err.name}, which is not installed") from err
-    except (ImportError, SyntaxError) as err:
-        raise RunFailed(f"{room}/{name}.py does not load: {err}") from err
+    except (ImportError, SyntaxError, RuntimeError) as err:
+        raise _unloadable(room, name, err) from err
+
+
+def _unloadable(room: str, name: str, err: Exception) -> RunFailed:
+    """Why a file does not load: first what breaks everything, then what is missing."""
+    if isinstance(err, RunFailed):
+        return err
+    if (why := broken_torchvision()) is not None:
+        return RunFailed(why)
+    if isinstance(err, ModuleNotFoundError) and err.name in _EXTRAS:
+        return Missing(*_EXTRAS[err.name], what_for=f"{room}/{name}")
+    if isinstance(err, ModuleNotFoundError) and err.name:
+        return RunFailed(f"{room}/{name}.py does not load: it needs {err.name}, which is not installed")
+    return RunFailed(f"{room}/{name}.py does not load: {err}")
 
 
 def load(room: str, name: str, **settings: Any) -> Any:

@@ -28,6 +28,7 @@ from streambridge.types import (
     Asked,
     Backbone,
     Compression,
+    Counted,
     Delta,
     Dropped,
     Ended,
@@ -229,6 +230,8 @@ class Session:
             self._finish(speech, whole=True)
         elif piece.text:
             self._tell(Delta(t=self._now, answer=speech.id, text=piece.text))
+        elif (read := getattr(piece, "read", None)) is not None and read != speech.plan_tokens:
+            self._tell(Counted(t=self._now, answer=speech.id, tokens=speech.plan_tokens, read=read))
         return piece is not None
 
     def _cut(self, speech: Speech) -> None:

@@ -540,6 +540,16 @@ class Stalled(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Counted(Event):
+    """A server counted what an answer read otherwise than we did: `tokens` by our estimate, `read` by its own count."""
+
+    type = "counted"
+    answer: str
+    tokens: int
+    read: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Notice(Event):
     """One line that a person should know."""
 

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from streambridge.backbones.merging import mean_of
 from streambridge.backbones.pixels import normalise, patchify, resize
+from streambridge.backbones.weighing import weigh
 from streambridge.engine.decoder import Decoder
 from streambridge.engine.reader import Reader
 from streambridge.errors import BadInput, one_line
@@ -173,6 +174,10 @@ class Tiny(Words):
             new = self.decode(ids).rstrip("\ufffd")[len(said) :]  # a character half said is held back
             said += new
             yield Piece(token, new)
+
+    def weigh(self, items: Sequence[Item], choices: Sequence[Sequence[str]], reader: Any = None) -> list[float]:
+        """How likely the answer to these items begins with a word of each choice."""
+        return weigh(self, items, choices, reader)
 
 
 Seen: TypeAlias = tuple[tuple[int, int], tuple[float, ...], tuple[float, ...]]  # height and width, mean, deviation

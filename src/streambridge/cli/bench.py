@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from streambridge import loading
-from streambridge.cli.choosing import GATE, TINY, backbone_for, gate_for
+from streambridge.cli.backbones import backbones
+from streambridge.cli.choosing import GATE, TINY, backbone_for, gate_for, gate_name
 from streambridge.cli.latency import latency
 from streambridge.errors import WrongUse
 
@@ -29,7 +30,7 @@ def world(
     minutes: Annotated[float, typer.Option(help="How long each, in minutes.")] = 1.0,
     kinds: Annotated[str | None, typer.Option(help="Kinds of questions, with commas; `all` for all there are.")] = None,
     model: Annotated[str, typer.Option(help="Who answers.")] = TINY,
-    activation: Annotated[str, typer.Option(help="The gate.")] = GATE,
+    activation: Annotated[str | None, typer.Option(help="The gate, or FIRST+SECOND; default as in watch.")] = None,
     memory: Annotated[
         str, typer.Option(help="The memory policy; `all` compares all by distance into the past.")
     ] = "round_decay",
@@ -57,7 +58,8 @@ def world(
     plan = room.Bench(seed, streams, minutes, "dev" if dev else "test", asked, quiet)
     policies = [load("memory", name) for name in (names("memory") if memory == "all" else [memory])]
     backbone = backbone_for(model)
-    setting = room.Setting(backbone, gate_for(activation, backbone, threshold, rest), policies[0], max_len, fps)
+    gate = gate_for(gate_name(model, activation), backbone, threshold, rest)
+    setting = room.Setting(backbone, gate, policies[0], max_len, fps)
     with Progress(disable=not sys.stderr.isatty(), console=Console(stderr=True), transient=True) as bar:
         if memory == "all":
             task = bar.add_task("worlds", total=streams * len(policies))
@@ -71,6 +73,7 @@ def world(
 
 
 app.command("latency")(latency)
+app.command("backbones")(backbones)
 
 
 @app.command("card")

@@ -16,7 +16,7 @@ import typer
 from streambridge.cli.answering import OnAnswer
 from streambridge.cli.asking import Asking, TypedLines, asking
 from streambridge.cli.captions import Captions
-from streambridge.cli.choosing import GATE, model_for, session_for
+from streambridge.cli.choosing import FORMS, Weights, model_for, session_for
 from streambridge.cli.keyboard import Keyboard, on_a_terminal
 from streambridge.cli.pacing import Clocked, Flow, Stop, Stopped
 from streambridge.cli.screens import JsonLines, Plain, Screen, Terminal, View
@@ -43,8 +43,28 @@ def watch(
     watch_for: Annotated[Texts, typer.Option(metavar=_AT, help="Speak up each time this happens.")] = None,
     wait_for: Annotated[Texts, typer.Option(metavar=_AT, help="Speak up the first time this happens.")] = None,
     auto: Annotated[bool, typer.Option("--auto", help="Let the gate say when to answer plain questions too.")] = False,
-    model: Annotated[str | None, typer.Option(help="Who answers; for the made-up world tiny, else no default.")] = None,
-    activation: Annotated[str, typer.Option(help="The gate: score_head (trained), periodic or immediately.")] = GATE,
+    model: Annotated[str | None, typer.Option(help=f"Who answers: tiny (for the made-up world), {FORMS}.")] = None,
+    device: Annotated[str | None, typer.Option(help="Where a model goes: cpu, cuda, mps; default: the best.")] = None,
+    dtype: Annotated[
+        str | None, typer.Option(help="Its weights: float32, bfloat16 or float16; default: float32 on a CPU.")
+    ] = None,
+    device_map: Annotated[str | None, typer.Option(help="Spread it over devices: auto (needs accelerate).")] = None,
+    quantize: Annotated[str | None, typer.Option(help="Its weights in 8bit or 4bit (needs bitsandbytes).")] = None,
+    tokens_per_frame: Annotated[
+        str | None, typer.Option(help="native, paper (the preset of StreamBridge) or at most so many; default: paper.")
+    ] = None,
+    activation: Annotated[
+        str | None,
+        typer.Option(
+            help="The gate: score_head (trained), zero_shot (asks the model), scene_change, periodic or immediately; "
+            "FIRST+SECOND asks the second only where the first sees something. Default: score_head for tiny, zero_shot "
+            "for other models, scene_change+zero_shot for a server."
+        ),
+    ] = None,
+    pair: Annotated[
+        str | None,
+        typer.Option(help="Qwen: a lone frame fills its patch of two twice (duplicate), may wait, or upgrade later."),
+    ] = None,
     memory: Annotated[
         str, typer.Option(help="What to merge and forget: " + ", ".join(names("memory")) + ".")
     ] = "round_decay",
@@ -91,7 +111,8 @@ def watch(
         runner = None if on_answer is None else stack.enter_context(OnAnswer(on_answer))
         captions = None if vtt is None else stack.enter_context(Captions(vtt))
         journal = None if events is None else stack.enter_context(Journal(events))
-        session = session_for(named, activation, memory, max_len, threshold, rest, prefill)
+        weights = Weights(device, dtype, device_map, quantize, tokens_per_frame, pair)
+        session = session_for(named, activation, memory, max_len, threshold, rest, prefill, weights)
         keyboard = None if json or not on_a_terminal() else stack.enter_context(Keyboard(sys.stdin.fileno()))
         screen = _screen(stack, named, json, keyboard)
         listeners = [journal.write if journal else None, screen.show, captions, runner]

@@ -1,0 +1,198 @@
+"""What all local Video-LLMs share: weights of the library, features cached with the frame, words by our own engine.
+
+A family's file says only how pictures become features, and which words wrap them. Knows no session and no gate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Literal, TypeAlias, get_args
+
+import torch
+from torch import Tensor
+
+from streambridge.backbones.checkpoint import Placing, Writer, find, read_json, read_model, read_tokenizer, stops
+from streambridge.backbones.merging import mean_of, refit
+from streambridge.backbones.template import read_template
+from streambridge.backbones.turns import Grid, Seen, Turns
+from streambridge.backbones.weighing import weigh
+from streambridge.engine.decoder import Decoder
+from streambridge.engine.reader import Reader
+from streambridge.errors import BadInput, WrongUse
+from streambridge.types import Caps, Frame, FrameTokens, Item, Piece, Plan
+
+Budget: TypeAlias = int | Literal["native", "paper"]
+Pair: TypeAlias = Literal["duplicate", "wait", "upgrade"]
+
+
+class Local(Turns):
+    """A Video-LLM of the library.
+
+    Args:
+        folder: a checkpoint's folder, or a hub id in the cache.
+        placing: where the weights go and what they become.
+        tokens_per_frame: `native`, as the checkpoint's own files have it; `paper`, the paper's preset; or at most so
+            many.
+        pair: where a temporal patch holds two frames, what a lone one does: `duplicate`, stand there twice; `wait` for
+            the next one, outside of memory; `upgrade`, stand there twice until the next one comes.
+
+    Attributes:
+        CLASS: its name in the library.
+        EYES: how its pictures are made.
+        PAPER: tokens of a frame in the paper (arXiv 2505.05467).
+        PICTURE: what a picture is in its chat template.
+        KIND: the content type that writes it there.
+        TWO: a temporal patch holds two frames.
+
+    Raises:
+        BadInput: when the folder holds no such checkpoint.
+        WrongUse: on a budget that makes no frame, and on pairs where there are none.
+    """
+
+    CLASS: ClassVar[str]
+    EYES: ClassVar[str]
+    PAPER: ClassVar[int]
+    PICTURE: ClassVar[str]
+    KIND: ClassVar[str] = "image"
+    POSITIONS: ClassVar[Literal["mrope", "rope"]] = "rope"
+    TWO: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        folder: str | Path,
+        placing: Placing | None = None,
+        tokens_per_frame: Budget = "paper",
+        pair: Pair = "duplicate",
+    ) -> None:
+        self.folder, self.placing = find(folder), Placing() if placing is None else placing
+        self.name = Path(folder).resolve().name if Path(folder).is_dir() else str(folder)
+        self.budget, self.pair = self._budget(tokens_per_frame), self._paired(pair)
+        tokenizer = read_tokenizer(self.folder)
+        template = read_template(Writer(self.folder), self.PICTURE, self.KIND)
+        self.model = read_model(self.folder, self._class(), self.placing)
+        text = self.model.config.get_text_config()
+        caps = Caps(True, True, True, True, self.POSITIONS, int(text.max_position_embeddings))
+        closing = tokenizer.encode(template.close, add_special_tokens=False).ids
+        super().__init__(
+            tokenizer, template, caps, stops(self.folder, self.model.config, closing[0] if closing else None)
+        )
+        self._prepare()
+
+    def _budget(self, wanted: Budget) -> int | None:
+        if wanted == "native":
+            return None
+        tokens = self.PAPER if wanted == "paper" else wanted
+        if not isinstance(tokens, int) or isinstance(tokens, bool) or tokens < 1:
+            raise WrongUse(f"tokens per frame: native, paper, or a whole number from 1 on; got {wanted!r:.80}")
+        return tokens
+
+    def _paired(self, wanted: Pair) -> Pair:
+        if wanted not in get_args(Pair):
+            raise WrongUse(f"pair is one of {', '.join(get_args(Pair))}; this one is {wanted!r:.80}")
+        if wanted != "duplicate" and not self.TWO:
+            raise WrongUse(f"{self.name} sees each frame alone: pair can only be duplicate; this one is {wanted!r}")
+        return wanted
+
+    # ------------------------------------------------------------------------------------- what a family says
+
+    def _class(self) -> str:
+        """Its name in the library."""
+        return self.CLASS
+
+    def _prepare(self) -> None:
+        """Read what belongs to the eyes."""
+        raise NotImplementedError
+
+    def _features(self, frame: Frame) -> tuple[Mapping[str, Tensor], Grid]:
+        """A frame's features, `embeds` [P, D] and whatever else shares dim 0, and their grid."""
+        raise NotImplementedError
+
+    def _wrapper(self, frame: Frame) -> tuple[tuple[int, ...], int, tuple[int, ...]]:
+        """Ids before the placeholders, the placeholder, ids behind."""
+        raise NotImplementedError
+
+    @property
+    def _body(self) -> Any:
+        """The language model."""
+        return self.model.model.language_model
+
+    # ----------------------------------------------------------------------------------------- what all share
+
+    @cached_property
+    def decoder(self) -> Decoder:
+        """The language model with its loop."""
+        return Decoder(self._body, self.model.lm_head, self.model.get_input_embeddings(), self.stop)
+
+    def settings(self) -> dict[str, Any]:
+        """What decides how frames are seen, for the log."""
+        kind = str(next(self.model.parameters()).dtype).removeprefix("torch.")
+        budget = "native" if self.budget is None else self.budget
+        return {"family": type(self).__name__, "dtype": kind, "tokens_per_frame": budget, "pair": self.pair}
+
+    @property
+    def device(self) -> str:
+        """Where frames go."""
+        return str(next(self.model.parameters()).device)
+
+    @torch.inference_mode()
+    def encode(self, frame: Frame) -> Seen:
+        """See one frame alone: I(F_t) of Algorithm 1."""
+        bundle, grid = self._features(frame)
+        before, pad, behind = self._wrapper(frame)
+        ids = (*before, *(pad,) * len(bundle["embeds"]), *behind)
+        return Seen(bundle, len(ids), frame.t, (frame.t, frame.t), 1, grid, ids, len(before))
+
+    @torch.inference_mode()
+    def merge(self, parts: Sequence[FrameTokens]) -> Seen:
+        """The count-weighted mean, token position by token position; other grids are fitted to the first one's."""
+        seen = [part for part in parts if isinstance(part, Seen)]
+        if len(seen) < len(parts):
+            raise WrongUse(f"{self.name} merges its own frames only; there are others among these {len(parts)}")
+        grid = seen[0].grid
+        held = [{k: v for k, v in part.bundle.items() if k != "raw"} for part in seen]  # a merge joins no other frame
+        bundles = [
+            bundle if part.grid == grid else {k: refit(v, part.grid, grid) for k, v in bundle.items()}
+            for part, bundle in zip(seen, held, strict=True)
+        ]
+        return mean_of(seen, bundles)
+
+    def reader(self, room: int) -> Reader:
+        """A cache for one session."""
+        return self.decoder.reader(room)
+
+    def answer(self, plan: Plan, max_tokens: int, reader: Any = None) -> Iterator[Piece]:
+        """Greedy words, each piece as soon as its characters are whole."""
+        ids: list[int] = []
+        said = ""
+        spoken = self.decoder.greedy(plan, max_tokens) if reader is None else reader.answer(plan, max_tokens)
+        for token in spoken:
+            ids.append(token)
+            new = self.decode(ids).rstrip("\ufffd")[len(said) :]  # a character half said is held back
+            said += new
+            yield Piece(token, new)
+
+    def weigh(self, items: Sequence[Item], choices: Sequence[Sequence[str]], reader: Any = None) -> list[float]:
+        """How likely the answer to these items begins with a word of each choice."""
+        return weigh(self, items, choices, reader)
+
+
+def expect_ids(tokenizer: Any, words: Sequence[str], folder: Path) -> list[int]:
+    """Ids of the checkpoint's special words.
+
+    Raises:
+        BadInput: when its tokenizer has not got one.
+    """
+    ids: list[int | None] = [tokenizer.token_to_id(word) for word in words]
+    if lost := [word for word, id in zip(words, ids, strict=True) if id is None]:
+        raise BadInput(f"{folder}: its tokenizer has no {', '.join(lost)}; is it the tokenizer of this model?")
+    return [id for id in ids if id is not None]
+
+
+def model_type(folder: Path) -> str:
+    """What a checkpoint says that it is."""
+    said = read_json(folder / "config.json").get("model_type")
+    if not isinstance(said, str):
+        raise BadInput(f"{folder / 'config.json'} names no model_type; expected a transformers checkpoint")
+    return said

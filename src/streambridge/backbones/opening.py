@@ -1,0 +1,53 @@
+"""From a folder or a hub id to the family that reads it: the checkpoint says its type, a file says which it reads.
+
+Knows no family by name.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from pathlib import Path
+from typing import cast
+
+from streambridge.backbones.checkpoint import Placing, find
+from streambridge.backbones.local import Budget, Local, Pair, model_type
+from streambridge.errors import BadInput
+
+_TYPES = re.compile(r"^MODEL_TYPES\b.*= \((.*)\)", re.MULTILINE)
+
+
+def families() -> dict[str, str]:
+    """Every model_type that is read, and the file that reads it."""
+    found: dict[str, str] = {}
+    for file in sorted(Path(__file__).parent.glob("*.py")):
+        for named in _TYPES.findall(file.read_text(encoding="utf-8")):
+            found |= {kind: file.stem for kind in re.findall(r'"([\w.-]+)"', named)}
+    return found
+
+
+def open_model(
+    name: str | Path,
+    placing: Placing | None = None,
+    tokens_per_frame: Budget = "paper",
+    pair: Pair = "duplicate",
+) -> Local:
+    """The Video-LLM in a folder, or of a hub id in the cache.
+
+    Raises:
+        BadInput: when there is none, or of a family that is not read.
+    """
+    return family_of(name)(name, placing, tokens_per_frame, pair)
+
+
+def family_of(name: str | Path) -> type[Local]:
+    """The class that reads this checkpoint.
+
+    Raises:
+        BadInput: when there is no checkpoint, or of a family that is not read.
+    """
+    kind, known = model_type(find(name)), families()
+    if kind not in known:
+        reads = ", ".join(sorted(known))
+        raise BadInput(f"{name} is a {kind!r:.80}; this version reads {reads}, and any server (openai:MODEL@URL)")
+    return cast(type[Local], importlib.import_module(f"streambridge.backbones.{known[kind]}").FAMILY)

@@ -72,6 +72,14 @@ def lose_a_shard(folder):
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": shards}))
 
 
+def index(content):
+    def change(folder):
+        (folder / "model.safetensors").unlink()
+        (folder / "model.safetensors.index.json").write_bytes(content)
+
+    return change
+
+
 def other_words(folder):
     import transformers
 
@@ -79,11 +87,35 @@ def other_words(folder):
     transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer).save_pretrained(folder)
 
 
+def too_many_words(folder):
+    path = folder / "tokenizer.json"
+    held = json.loads(path.read_text())
+    extra = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": False}
+    held["added_tokens"].append({"id": 261, "content": "<tool>", **extra})
+    path.write_text(json.dumps(held))
+
+
+def other_positions(folder):
+    path = folder / "config.json"
+    held = json.loads(path.read_text())
+    held["text_config"]["rope_parameters"] = {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}
+    path.write_text(json.dumps(held))
+
+
+def think(folder):
+    path = folder / "chat_template.jinja"
+    path.write_text(path.read_text().replace("Assistant:{% endif", "Assistant:<think>\n{% endif"))
+
+
 BROKEN = {
+    "a word without a row": (too_many_words, "its tokenizer goes up to id 261, its weights to 260"),
+    "positions that change": (other_positions, r"positions \(dynamic\) change with length"),
+    "a model that thinks": (think, "thinks before it speaks"),
     "no config": (drop("config.json"), "holds no config.json"),
     "config no JSON": (write("config.json", b"{'a': 1"), "config.json cannot be read as JSON"),
     "config no object": (write("config.json", b"[1, 2]"), "holds list; expected an object"),
     "config no text": (write("config.json", b"\xff\xfe\x00"), "config.json cannot be read as JSON"),
+    "config too deep": (write("config.json", b"[" * 100_000), "config.json cannot be read as JSON"),
     "no model type": (edit("config.json", model_type=None), "names no model_type"),
     "model type a number": (edit("config.json", model_type=7), "names no model_type"),
     "another architecture": (edit("config.json", model_type="gpt2"), "is a 'gpt2'; this version reads"),
@@ -94,10 +126,12 @@ BROKEN = {
     "weights noise": (write("model.safetensors", bytes(range(256)) * 40), "model.safetensors is cut or damaged"),
     "a weight lost": (lose_a_weight, "its weights lack model.text_model.layers.1.mlp.up_proj.weight; expected a whole"),
     "a shard lost": (lose_a_shard, "holds no model-00002-of-00002.safetensors"),
-    "index no object": (write("model.safetensors.index.json", b'{"weight_map": []}'), "names no files"),
+    "index no object": (index(b'{"weight_map": []}'), "names no files"),
+    "index of lists": (index(b'{"weight_map": {"a": ["b"]}}'), "names no files"),
+    "index out of the folder": (index(b'{"weight_map": {"a": "../b.safetensors"}}'), "names no files of its folder"),
     "no tokenizer": (drop("tokenizer.json"), "holds no tokenizer.json"),
     "tokenizer cut": (cut("tokenizer.json", 0.5), "its tokenizer cannot be read"),
-    "tokenizer of another model": (other_words, "its tokenizer has no <fake_token_around_image>"),
+    "tokenizer of another model": (other_words, "its tokenizer (has no <fake_token|goes up to id 261)"),
     "no template": (drop("chat_template.jinja"), "holds no chat template"),
     "template broken": (write("chat_template.jinja", b"{% for m in %}"), "its chat template breaks"),
     "template refuses": (write("chat_template.jinja", b"{{ raise_exception('no') }}"), "its chat template breaks"),
@@ -118,7 +152,7 @@ def test_a_broken_checkpoint_is_told_in_one_line(folder, what):
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
 
 
-@pytest.mark.parametrize("what", ["no weights", "weights cut", "no tokenizer", "another architecture"])
+@pytest.mark.parametrize("what", ["no weights", "a weight lost", "weights cut", "no tokenizer", "another architecture"])
 def test_the_program_says_it_in_one_line_too(folder, what, capsys, tmp_path):
     BROKEN[what][0](folder)
     pictures = tmp_path / "pictures"
@@ -165,6 +199,41 @@ def test_weights_in_several_files_are_read(whole, tmp_path):
     assert all(torch.equal(weight, read[name]) for name, weight in model.state_dict().items())
     (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": [1, 2]}))
     assert {1, 2} < open_model(folder).stop
+
+
+def test_an_index_beside_whole_weights_is_an_old_one(folder):
+    (folder / "model.safetensors.index.json").write_text('{"weight_map": {"a": "model-00001-of-00001.safetensors"}}')
+    assert open_model(folder).model is not None
+
+
+def test_what_a_training_run_left_in_the_tokenizer_cuts_no_words(folder):
+    path = folder / "tokenizer.json"
+    held = json.loads(path.read_text())
+    held["truncation"] = {"direction": "Right", "max_length": 4, "strategy": "LongestFirst", "stride": 0}
+    held["padding"] = {"strategy": {"Fixed": 8}, "direction": "Right", "pad_to_multiple_of": None, "pad_id": 3,
+                       "pad_type_id": 0, "pad_token": "!"}  # fmt: skip
+    path.write_text(json.dumps(held))
+    model = open_model(folder)
+    assert len(model.turn("user", "What is there?", 0.0, "question", "q").ids) == 14
+    assert 3 not in model.stop
+
+
+@pytest.mark.parametrize("form", ["list", "object"])
+def test_of_several_templates_the_default_is_taken(folder, form):
+    path = folder / "chat_template.jinja"
+    text = path.read_text()
+    path.unlink()
+    named = [{"name": "rag", "template": "{{ no }}"}, {"name": "default", "template": text}]
+    found = named if form == "list" else {one["name"]: one["template"] for one in named}
+    (folder / "chat_template.json").write_text(json.dumps({"chat_template": found}))
+    assert open_model(folder).template.opening == "<|im_start|>User:"
+
+
+def test_an_answer_ends_at_no_ordinary_word(folder):
+    path = folder / "chat_template.jinja"
+    path.write_text(path.read_text().replace("<end_of_utterance>", " END"))
+    model = open_model(folder)
+    assert model.encode_text(" ")[0] not in model.stop
 
 
 # --------------------------------------------------------------------------------------------------- where they go

@@ -371,6 +371,25 @@ def test_with_pairs_an_answer_is_that_of_a_full_recompute(paired, monkeypatch, p
     assert not any(isinstance(event, Failed) for event in events)
 
 
+@pytest.mark.parametrize("pair", ["wait", "upgrade"])
+def test_frames_that_cannot_be_joined_are_remembered_alone_and_told(paired, monkeypatch, pair):
+    model = paired[0](pair)
+    monkeypatch.setattr(type(model), "join", lambda *_: 1 / 0)
+    session = Session(model, loading.load("activation", "scripted", fires={}), max_len=2000, answer_len=6)
+    events = [event for frame in frames(4) for event in session.see(frame)]
+    told = [event.error for event in events if isinstance(event, Failed)]
+    assert told and all("could not be joined" in line for line in told)
+    assert [item.t for item in session.memory.items() if hasattr(item, "frames")] == [0.0, 1.0, 2.0, 3.0]
+
+
+def test_a_frame_that_waits_is_remembered_at_the_end(paired):
+    session = Session(paired[0]("wait"), loading.load("activation", "scripted", fires={}), max_len=2000, answer_len=6)
+    for frame in frames(5):
+        list(session.see(frame))
+    list(session.end())
+    assert [item.frames for item in session.memory.items() if hasattr(item, "frames")] == [2, 2, 1]
+
+
 @pytest.mark.parametrize("family", ["llava_onevision", "smolvlm"])
 def test_where_frames_are_seen_alone_no_pairs_are_made(folders, family):
     with pytest.raises(WrongUse, match="pair can only be duplicate"):

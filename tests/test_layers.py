@@ -152,8 +152,13 @@ def changes():
     def swap(body):
         body.layers[0].mlp.down_proj = nn.Linear(192, 64, bias=False).requires_grad_(False)
 
+    def write(body):
+        for weight in body.parameters():
+            weight.data.mul_(0.8)
+
     cast = nn.Module.double
-    return {"scaled": scale, "loaded anew": load, "replaced": replace, "a layer swapped": swap, "cast": cast}
+    doings = {"scaled": scale, "loaded anew": load, "replaced": replace, "a layer swapped": swap}
+    return {**doings, "cast": cast, "data written": write}
 
 
 @pytest.mark.parametrize("change", changes())
@@ -204,6 +209,17 @@ def test_what_others_do_to_a_layer_is_done(doing, later):
     assert not is_plain(body)
 
 
+def test_threads_that_meet_a_model_first_take_one_way():
+    from concurrent.futures import ThreadPoolExecutor
+
+    for _ in range(10):
+        body = body_of("qwen2")
+        embeds, at = torch.randn(30, 64), torch.arange(30)[None]
+        with ThreadPoolExecutor(6) as pool:
+            seen = list(pool.map(lambda _, body=body, embeds=embeds, at=at: ours(body, embeds, at, (9,)), range(6)))
+        assert all(torch.equal(one, seen[0]) for one in seen)
+
+
 def test_large_models_hold_nothing_twice(monkeypatch):
     monkeypatch.setattr(layers, "SPARE", 1000)
     assert all(one.up.blocks is None for one in Layers(body_of("llama")).layers)
@@ -218,11 +234,19 @@ def test_layers_go_with_their_model():
     assert len(attention.PLAINLY) < count
 
 
-def test_weights_can_be_trained_and_saved_afterwards():
+@pytest.mark.parametrize("frozen", [True, False])
+def test_weights_can_be_trained_and_saved_afterwards(frozen, tmp_path):
+    from safetensors.torch import save_file
+
     body = body_of("qwen2", frozen=False)
-    before = {name: weight.clone() for name, weight in body.state_dict().items()}
-    ours(body, torch.randn(3, 64), torch.arange(3)[None], ())
-    assert all(torch.equal(weight, before[name]) for name, weight in body.state_dict().items())
+    body.save_pretrained(tmp_path / "before")
+    body.requires_grad_(not frozen)
+    for _ in range(2):
+        ours(body, torch.randn(3, 64), torch.arange(3)[None], ())
+    body.save_pretrained(tmp_path / "after")
+    save_file(body.state_dict(), tmp_path / "plain.safetensors")
+    assert (tmp_path / "before/model.safetensors").read_bytes() == (tmp_path / "after/model.safetensors").read_bytes()
+    body.requires_grad_(True)
     optimizer = torch.optim.AdamW(body.parameters(), lr=0.1)
     embeds, at = torch.randn(20, 64), torch.arange(20)[None]
     body.config._attn_implementation = "sdpa"

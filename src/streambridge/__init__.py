@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from streambridge.backbones.opening import open_model
     from streambridge.errors import BadInput, Missing, RunFailed, StreamBridgeError, UnknownName, WrongUse
     from streambridge.loading import load, names
     from streambridge.replay import replay
@@ -74,11 +75,13 @@ __all__ = [
     "__version__",
     "load",
     "names",
+    "open_model",
     "open_source",
     "replay",
 ]
 
 _ROOMS = {
+    "backbones.opening": ("open_model",),
     "errors": ("BadInput", "Missing", "RunFailed", "StreamBridgeError", "UnknownName", "WrongUse"),
     "loading": ("load", "names"),
     "replay": ("replay",),

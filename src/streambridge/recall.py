@@ -109,7 +109,9 @@ class Recall:
         pair = getattr(self.backbone, "pair", "duplicate")
         if pair == "wait":
             return [*events, *self._wait(item, t)]
-        if pair != "upgrade" or not self._upgrade(item):
+        if pair == "upgrade":
+            events += self._upgrade(item, t)
+        else:
             self._append(item)
         return [*events, *self._settle(t), *self._follow(t)]
 
@@ -119,10 +121,18 @@ class Recall:
             self._lone = item
             return []
         first, self._lone = self._lone, None
-        joined = self.backbone.join(first, item) if isinstance(self.backbone, Joins) else None
+        joined, events = self._join(first, item, t)
         for one in (first, item) if joined is None else (joined,):
             self._append(one)
-        return [*self._settle(t), *self._follow(t)]
+        return [*events, *self._settle(t), *self._follow(t)]
+
+    def _join(self, first: FrameTokens, second: FrameTokens, t: float) -> tuple[FrameTokens | None, list[Event]]:
+        """Two frames as one, where the model can; when it breaks, each is remembered alone."""
+        try:
+            return (self.backbone.join(first, second) if isinstance(self.backbone, Joins) else None), []
+        except Exception as err:
+            told = one_line("two frames could not be joined", err)
+            return None, [Failed(t=t, error=told, what_next="each is remembered alone")]
 
     def _take_lone(self, t: float) -> list[Event]:
         """A frame that waits for another is remembered alone."""
@@ -132,18 +142,21 @@ class Recall:
         self._append(item)
         return self._settle(t)
 
-    def _upgrade(self, item: FrameTokens) -> bool:
-        """Join the newest frame with the one before, in its place; whether they were."""
+    def _upgrade(self, item: FrameTokens, t: float) -> list[Event]:
+        """Remember a frame: joined with the one before, in its place, where the two fit."""
         last = self.buffer.newest()
-        if not isinstance(last, FrameTokens) or not isinstance(self.backbone, Joins):
-            return False
-        joined = self.backbone.join(last, item)
-        for buffer in self._buffers() if joined is not None else ():
-            if buffer.newest() is last and joined is not None:
+        joined, events = self._join(last, item, t) if isinstance(last, FrameTokens) else (None, [])
+        for buffer in self._buffers():
+            if joined is not None and buffer.newest() is last:
                 buffer.put_in_place(joined)
             else:
-                buffer.append(item)  # there it is merged already
-        return joined is not None
+                buffer.append(item)  # where the one before is merged already, too
+        self._per_frame = item.tokens
+        return events
+
+    def finish(self, t: float) -> list[Event]:
+        """The stream ends: nothing waits any more."""
+        return self._take_lone(t)
 
     def close_round(self, answer: Turn | None, t: float) -> list[Event]:
         """Close the round with its answer, or without one when nothing was heard."""

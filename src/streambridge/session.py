@@ -301,6 +301,7 @@ class Session:
             frames, owed = self._floor.line.drop_all()
             for count in [frames] * bool(frames) + [0] * owed:
                 self._tell(Dropped(t=self._now, frames=count, reason="ended"))
+            self._tell(*self._recall.finish(self._now))
             for live in self._watches:
                 self._watches.close(live, "ended", self._now)
             self._tell(Ended(t=self._now))

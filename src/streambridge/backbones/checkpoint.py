@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, cast
@@ -116,7 +117,7 @@ def read_json(path: Path) -> dict[str, Any]:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as err:
         raise BadInput(f"{path.parent} holds no {path.name}; expected the folder of a transformers checkpoint") from err
-    except (OSError, ValueError) as err:  # no JSON, or no UTF-8
+    except (OSError, ValueError, RecursionError) as err:  # no JSON, no UTF-8, or too deep
         raise BadInput(one_line(f"{path} cannot be read as JSON", err)) from err
     if not isinstance(found, dict):
         raise BadInput(f"{path} holds {type(found).__name__}; expected an object")
@@ -132,7 +133,10 @@ def read_tokenizer(folder: Path) -> Tokenizer:
     if not (folder / "tokenizer.json").is_file():
         raise BadInput(f"{folder} holds no tokenizer.json; expected a checkpoint with its tokenizer")
     try:
-        return cast(Tokenizer, _library_tokenizer(folder).backend_tokenizer)
+        tokenizer = cast(Tokenizer, _library_tokenizer(folder).backend_tokenizer)
+        tokenizer.no_truncation()  # what a training run left behind would cut and pad every piece
+        tokenizer.no_padding()
+        return tokenizer
     except Exception as err:  # many kinds; the user needs one line
         raise BadInput(f"{one_line(f'{folder}: its tokenizer cannot be read', err):.400}") from err
 
@@ -173,7 +177,10 @@ def _template_of(folder: Path) -> str:
         path = folder / name
         if path.is_file():
             whole = path.suffix == ".jinja"
-            found = path.read_text(encoding="utf-8") if whole else read_json(path).get("chat_template")
+            found: Any = path.read_text(encoding="utf-8") if whole else read_json(path).get("chat_template")
+            if isinstance(found, list):  # several, by name
+                found = {one.get("name"): one.get("template") for one in found if isinstance(one, dict)}
+            found = found.get("default") if isinstance(found, dict) else found
             if isinstance(found, str) and found.strip():
                 return found
     raise BadInput(f"{folder} holds no chat template; expected one in {', '.join(TEMPLATES)}")
@@ -203,15 +210,14 @@ def read_model(folder: Path, kind: str, placing: Placing) -> Any:
         Missing: when an extra is needed.
     """
     import transformers
-    from transformers.utils import logging
 
     expect_weights(folder)
     _expect_memory(folder, placing)
-    cast(Any, logging).disable_progress_bar()
     given = _given(placing)
     try:
         read: Any = getattr(transformers, kind).from_pretrained
-        model, told = read(folder, local_files_only=True, output_loading_info=True, **given)
+        with _quiet():
+            model, told = read(folder, local_files_only=True, output_loading_info=True, **given)
     except (MemoryError, torch.OutOfMemoryError) as err:
         raise RunFailed(_too_little(folder, placing)) from err
     except Exception as err:  # the library raises many kinds for a damaged file
@@ -222,6 +228,21 @@ def read_model(folder: Path, kind: str, placing: Placing) -> Any:
     if placing.device_map is None and placing.quantize is None:
         model = _moved(model, folder, placing)
     return model.eval().requires_grad_(False)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The library prints a table of what it misses; one line of ours tells it."""
+    from transformers.utils import logging
+
+    said: Any = logging
+    before = said.get_verbosity()
+    said.disable_progress_bar()
+    said.set_verbosity(said.CRITICAL)
+    try:
+        yield
+    finally:
+        said.set_verbosity(before)
 
 
 def _given(placing: Placing) -> dict[str, Any]:
@@ -261,13 +282,8 @@ def expect_weights(folder: Path) -> list[Path]:
     """
     from safetensors import SafetensorError, safe_open
 
-    if (folder / INDEX).is_file():
-        shards = read_json(folder / INDEX).get("weight_map")
-        if not isinstance(shards, dict) or not shards:
-            raise BadInput(f"{folder / INDEX} names no files; expected a weight_map")
-        files = [folder / str(name) for name in sorted(set(shards.values()))]
-    else:
-        files = [folder / "model.safetensors"]
+    whole = folder / "model.safetensors"  # the library takes it first; an index beside it is an old one
+    files = [whole] if whole.is_file() or not (folder / INDEX).is_file() else _shards(folder)
     for file in files:
         if not file.is_file():
             raise BadInput(f"{folder} holds no {file.name}; expected weights as safetensors")
@@ -277,6 +293,14 @@ def expect_weights(folder: Path) -> list[Path]:
         except (SafetensorError, OSError) as err:
             raise BadInput(one_line(f"{file} is cut or damaged; load it again", err)) from err
     return files
+
+
+def _shards(folder: Path) -> list[Path]:
+    held = read_json(folder / INDEX).get("weight_map")
+    names = list(held.values()) if isinstance(held, dict) else []
+    if not names or not all(isinstance(name, str) and Path(name).name == name for name in names):
+        raise BadInput(f"{folder / INDEX} names no files of its folder; expected a weight_map")
+    return [folder / name for name in sorted(set(names))]
 
 
 def weights_bytes(folder: Path, placing: Placing) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor
 
 from streambridge.backbones.checkpoint import Placing, Writer, find, read_json, read_model, read_tokenizer, stops
@@ -73,12 +74,22 @@ class Local(Turns):
         template = read_template(Writer(self.folder), self.PICTURE, self.KIND)
         self.model = read_model(self.folder, self._class(), self.placing)
         text = self.model.config.get_text_config()
+        self._expect_sound(tokenizer, text)
         caps = Caps(True, True, True, True, self.POSITIONS, int(text.max_position_embeddings))
-        closing = tokenizer.encode(template.close, add_special_tokens=False).ids
         super().__init__(
-            tokenizer, template, caps, stops(self.folder, self.model.config, closing[0] if closing else None)
+            tokenizer, template, caps, stops(self.folder, self.model.config, _first_mark(tokenizer, template.close))
         )
         self._prepare()
+
+    def _expect_sound(self, tokenizer: Tokenizer, text: Any) -> None:
+        """Refuse what would break in mid-stream."""
+        rows = self.model.get_input_embeddings().num_embeddings
+        most = max(tokenizer.get_vocab(True).values(), default=0)
+        if most >= rows:
+            raise BadInput(f"{self.folder}: its tokenizer goes up to id {most}, its weights to {rows - 1}")
+        kind = (getattr(text, "rope_parameters", None) or {}).get("rope_type")
+        if kind in ("dynamic", "longrope"):
+            raise BadInput(f"{self.folder}: its positions ({kind}) change with length: nothing read stays true")
 
     def _budget(self, wanted: Budget) -> int | None:
         if wanted == "native":
@@ -176,6 +187,13 @@ class Local(Turns):
     def weigh(self, items: Sequence[Item], choices: Sequence[Sequence[str]], reader: Any = None) -> list[float]:
         """How likely the answer to these items begins with a word of each choice."""
         return weigh(self, items, choices, reader)
+
+
+def _first_mark(tokenizer: Tokenizer, text: str) -> int | None:
+    """The first id of a text, where it is a special word."""
+    ids = tokenizer.encode(text, add_special_tokens=False).ids
+    added = tokenizer.get_added_tokens_decoder()
+    return ids[0] if ids and ids[0] in added and added[ids[0]].special else None
 
 
 def expect_ids(tokenizer: Any, words: Sequence[str], folder: Path) -> list[int]:

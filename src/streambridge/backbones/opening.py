@@ -8,11 +8,13 @@ from __future__ import annotations
 import importlib
 import re
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from streambridge.backbones.checkpoint import Placing, find
 from streambridge.backbones.local import Budget, Local, Pair, model_type
+from streambridge.backbones.remote import PREFIX, from_name
 from streambridge.errors import BadInput
+from streambridge.loading import load, names
 
 _TYPES = re.compile(r"^MODEL_TYPES\b.*= \((.*)\)", re.MULTILINE)
 
@@ -31,12 +33,24 @@ def open_model(
     placing: Placing | None = None,
     tokens_per_frame: Budget = "paper",
     pair: Pair = "duplicate",
-) -> Local:
-    """The Video-LLM in a folder, or of a hub id in the cache.
+) -> Any:
+    """A Video-LLM by its name, as on the command line.
+
+    Args:
+        name: `tiny`, `openai:MODEL@URL`, the folder of a checkpoint, or a hub id in the cache.
+        placing: where a checkpoint's weights go and what they become.
+        tokens_per_frame: of a checkpoint; see `Local`.
+        pair: likewise.
 
     Raises:
         BadInput: when there is none, or of a family that is not read.
+        WrongUse: when a name or a number makes no sense.
+        RunFailed: when there is not enough memory.
     """
+    if str(name) in names("backbones"):
+        return load("backbones", str(name))
+    if str(name).startswith(PREFIX):
+        return from_name(str(name))
     return family_of(name)(name, placing, tokens_per_frame, pair)
 
 

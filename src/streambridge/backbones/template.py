@@ -28,7 +28,8 @@ class Template:
     Attributes:
         opening: what stands before the first picture or word when no rule was given.
         rule: what stands before and behind the words of a rule (the system's).
-        joint: between what is seen and words about it.
+        joint: between what is seen and words about it; where the template puts nothing, a new line, for questions may
+            follow one another.
         answer: closes the user's turn and opens the answer.
         close: closes the answer and opens the user's next turn.
     """
@@ -58,6 +59,8 @@ def read_template(write: Write, picture: str, kind: str) -> Template:
     asked = write([user(ASKED)], True)
     opening, joint = _around(_before(asked, ASKED), picture)
     answer = _behind(asked, ASKED)
+    if "<think>" in answer:
+        raise BadInput("this checkpoint thinks before it speaks, too long for a stream; take the one that does not")
     history = write([user(ASKED), {"role": "assistant", "content": [_words(SAID)]}, user(AGAIN)], False)
     close = _around(_before(_behind(history, SAID), AGAIN), picture)[0]
     ruled = write([{"role": "system", "content": [_words(RULE)]}, user(ASKED)], True)

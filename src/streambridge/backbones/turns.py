@@ -49,7 +49,8 @@ class Turns:
 
     def __init__(self, tokenizer: Tokenizer, template: Template, caps: Caps, stop: frozenset[int]) -> None:
         self.tokenizer, self.template, self.caps, self.stop = tokenizer, template, caps, stop
-        self._specials = [token.content for token in tokenizer.get_added_tokens_decoder().values() if token.special]
+        added = sorted(token.content for token in tokenizer.get_added_tokens_decoder().values())
+        self._specials = [word for word in added if len(word) > 1]  # <think> is not special, and still no mere word
         self._opening, self._joint = self.encode_text(template.opening), self.encode_text(template.joint)
         self._answer, self._close = self.encode_text(template.answer), self.encode_text(template.close)
         self._rule = tuple(self.encode_text(part) for part in template.rule)

@@ -82,7 +82,11 @@ def backbone_for(model: str, weights: Weights | None = None) -> Backbone:
     if model in names("backbones") or model.startswith(SERVER):
         if said.given():
             raise WrongUse(f"{model} takes no --{next(iter(said.given()))}; a checkpoint's folder or a hub id does")
-        return _tiny(model) if model in names("backbones") else _served(model)
+        if model.startswith(SERVER):
+            from streambridge.backbones.remote import from_name  # alone: a server needs no torch
+
+            return from_name(model)
+        return _tiny(model)
     expect_library()  # before the library is met: what it raises is no one line
     from streambridge.backbones.checkpoint import Placing
     from streambridge.backbones.opening import open_model
@@ -90,7 +94,8 @@ def backbone_for(model: str, weights: Weights | None = None) -> Backbone:
     quantize: Any = said.quantize
     pair: Any = said.pair or "duplicate"
     placing = Placing(said.device, said.dtype, said.device_map, quantize)
-    return open_model(model, placing, _budget(said.tokens_per_frame), pair)
+    backbone: Backbone = open_model(model, placing, _budget(said.tokens_per_frame), pair)
+    return backbone
 
 
 def _budget(typed: str | None) -> Any:
@@ -101,12 +106,6 @@ def _tiny(model: str) -> Backbone:
     backbone: Backbone = load("backbones", model)
     _one_thread()
     return backbone
-
-
-def _served(model: str) -> Backbone:
-    from streambridge.backbones.remote import from_name
-
-    return from_name(model)
 
 
 def _one_thread() -> None:

@@ -7,6 +7,7 @@ Registered with transformers under a name of its own, so every family of its mod
 from __future__ import annotations
 
 from functools import partial
+from threading import Lock
 from typing import Any, Final, cast
 from weakref import WeakKeyDictionary
 
@@ -22,6 +23,7 @@ from streambridge.engine.graphs import StaticParts, short_pass
 from streambridge.engine.layers import Deep, Layers, by_name, is_plain
 
 NAME: Final = "streambridge"
+PREPARING: Final = Lock()
 PLAINLY: Final[WeakKeyDictionary[nn.Module, Layers]] = WeakKeyDictionary()  # models that run on our own layers
 FEW: Final = 24  # rows of a pass up to which, in fp32 on a CPU, plain products are quicker than the fused kernel
 
@@ -91,10 +93,13 @@ def _library(body: nn.Module, cache: Any, embeds: Tensor, rows: Tensor, deep: De
 
 def prepare(body: nn.Module) -> Layers | None:
     """Let a language model run on our attention, and on our layers if its own are plain."""
-    cast(Any, body).config._attn_implementation = NAME
-    PLAINLY.pop(body, None)
-    if is_plain(body):
-        PLAINLY[body] = Layers(body)
+    with PREPARING:  # two threads that meet a model first must not take two ways
+        made = PLAINLY.get(body)
+        if made is None or not made.holds(body):
+            PLAINLY.pop(body, None)
+            if is_plain(body):
+                PLAINLY[body] = Layers(body)
+        cast(Any, body).config._attn_implementation = NAME
     return PLAINLY.get(body)
 
 

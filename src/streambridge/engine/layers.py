@@ -2,7 +2,7 @@
 
 For short passes on a CPU a sixth of the time went into calls between the library's modules, and a third of the rest
 into products of three where one would do. The weights stay the library's own: its parameters become views of the joined
-ones, so nothing is held twice, and training, saving and the oracle go on as before. What is computed is the library's
+ones, so nothing is held twice, training, saving and the oracle go on as before. What is computed is the library's
 `forward` line by line (transformers, `modeling_qwen2.py` and its kin); layers that differ from it are left to it.
 """
 
@@ -89,6 +89,9 @@ class Joined:
                 view.copy_(weight.data)
                 weight.data = view
         self.parts = [(layer, "weight", view) for layer, view in zip(linears, views, strict=True)]
+        for layer in linears:
+            if _whole not in layer._state_dict_hooks.values():
+                cast(Any, layer).register_state_dict_post_hook(_whole)
         self.bias = self._bias(linears)
 
     def _bias(self, linears: Sequence[nn.Linear]) -> Tensor | None:
@@ -121,6 +124,13 @@ class Joined:
         return rest + self(rows)
 
 
+def _whole(linear: nn.Module, state: dict[str, Any], prefix: str, _: Any) -> None:
+    """What is saved lies in memory of its own, by rows: files know no views of joined weights."""
+    for name in ("weight", "bias"):
+        if (held := state.get(prefix + name)) is not None:
+            state[prefix + name] = held.clone(memory_format=torch.contiguous_format)
+
+
 class Gated:
     """The feed-forward's first half: act(gate) * up.
 
@@ -134,14 +144,18 @@ class Gated:
         width = len(mlp.gate_proj.weight)
         fits = next((c for c in range(BLOCK, 0, -GAP) if width % c == 0), None)
         self.blocks: Tensor | None = None
-        self._written = _versions(self.both)
+        self._written, self._probe = _versions(self.both), self.both.weight[0].clone()
         if blocks and fits and self.both.by_columns and self.both.bias is None:
             self.blocks = torch.stack(torch.split(self.both.weight, fits, dim=1))  # [2 B, in, c]
 
     @property
     def holds(self) -> bool:
         """The weights are still the library's, and what is copied of them was not written to."""
-        return self.both.holds and (self.blocks is None or self._written == _versions(self.both))
+        if self.blocks is None:
+            return self.both.holds
+        # Versions do not count what is written through `.data` or in inference mode; whole updates touch the first row.
+        same = self._written == _versions(self.both) and torch.equal(self._probe, self.both.weight[0])
+        return same and self.both.holds
 
     def __call__(self, rows: Tensor) -> Tensor:
         """[n, F] of [n, D]."""

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from streambridge.backbones.merging import mean_of
 from streambridge.backbones.pixels import normalise, patchify, resize
-from streambridge.backbones.weighing import weigh
+from streambridge.backbones.speaking import speak, weigh
 from streambridge.engine.decoder import Decoder
 from streambridge.engine.reader import Reader
 from streambridge.errors import BadInput, one_line
@@ -166,14 +166,7 @@ class Tiny(Words):
 
     def answer(self, plan: Plan, max_tokens: int, reader: Any = None) -> Iterator[Piece]:
         """Greedy words, each piece as soon as its characters are whole."""
-        ids: list[int] = []
-        said = ""
-        spoken = self.decoder.greedy(plan, max_tokens) if reader is None else reader.answer(plan, max_tokens)
-        for token in spoken:
-            ids.append(token)
-            new = self.decode(ids).rstrip("\ufffd")[len(said) :]  # a character half said is held back
-            said += new
-            yield Piece(token, new)
+        return speak(self, plan, max_tokens, reader)
 
     def weigh(self, items: Sequence[Item], choices: Sequence[Sequence[str]], reader: Any = None) -> list[float]:
         """How likely the answer to these items begins with a word of each choice."""

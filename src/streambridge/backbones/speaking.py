@@ -1,14 +1,14 @@
-"""How a local model would begin an answer, read off its logits and not said. Knows no family."""
+"""What local models say, piece by piece; and what they would begin with, unsaid. Knows no family."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import torch
 
 from streambridge.engine.decoder import Decoder
-from streambridge.types import Item, Plan
+from streambridge.types import Item, Piece, Plan
 
 
 class Speaker(Protocol):
@@ -26,6 +26,22 @@ class Speaker(Protocol):
     def encode_text(self, text: str) -> tuple[int, ...]:
         """Its words."""
         ...
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Their text."""
+        ...
+
+
+def speak(model: Speaker, plan: Plan, max_tokens: int, reader: Any = None) -> Iterator[Piece]:
+    """Greedy words for a plan, each piece as soon as its characters are whole."""
+    ids: list[int] = []
+    said = ""
+    spoken = model.decoder.greedy(plan, max_tokens) if reader is None else reader.answer(plan, max_tokens)
+    for token in spoken:
+        ids.append(token)
+        new = model.decode(ids).rstrip("\ufffd")[len(said) :]  # a character half said is held back
+        said += new
+        yield Piece(token, new)
 
 
 @torch.inference_mode()

@@ -137,8 +137,8 @@ def _use(records: Sequence[Row]) -> list[str]:
             "Without `--activation` the model itself is asked at each frame (`zero_shot`); `scene_change` asks nobody, "
             "and `scene_change+zero_shot` asks the model where the picture changed. `score_head` was trained with the "
             "embedded model and sees through its eyes: it knows only the made-up world. `--device`, `--dtype`, "
-            "`--device-map` (extra `spread`) and `--quantize` (extra `quantize`) place the weights. `streambridge doctor --model` "
-            "tells tokens, bytes and memory of a checkpoint without reading its weights."
+            "`--device-map` (extra `spread`) and `--quantize` (extra `quantize`) place the weights. "
+            "`streambridge doctor --model` tells tokens, bytes and memory of a checkpoint without reading its weights."
         ),
     ]
 

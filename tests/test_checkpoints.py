@@ -12,6 +12,8 @@ from streambridge.backbones.checkpoint import Placing, weights_bytes
 from streambridge.backbones.opening import open_model
 from streambridge.cli import main
 from streambridge.errors import BadInput, Missing, RunFailed, WrongUse
+from streambridge.world.film import film
+from streambridge.world.script import World
 
 
 @pytest.fixture(scope="module")
@@ -307,11 +309,16 @@ def test_the_embedded_model_takes_no_such_options(option, capsys):
 # --------------------------------------------------------------------------------------------------- end to end
 
 
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    return film(World(7, 40.0), tmp_path_factory.mktemp("clip") / "clip.mp4")
+
+
 @pytest.mark.parametrize("family", checkpoints.FAMILIES)
-def test_every_family_watches_a_clip_to_its_end(tmp_path, family, capsys):
+def test_every_family_watches_a_clip_to_its_end(tmp_path, family, capsys, clip):
     folder = checkpoints.save(tmp_path / family, family, 1)
     events = tmp_path / "events.jsonl"
-    line = ["watch", "world:7", "--end", "40", "--ask", "What is there?@20", "--watch-for", "Anything new?"]
+    line = ["watch", str(clip), "--ask", "What is there?@20", "--watch-for", "Anything new?"]
     line += ["--model", str(folder), "--tokens-per-frame", "native", "--max-len", "480"]
     code = main([*line, "--activation", "zero_shot", "--events", str(events)])
     told = [json.loads(row) for row in events.read_text().splitlines()]

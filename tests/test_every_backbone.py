@@ -93,6 +93,22 @@ def test_an_answer_is_that_of_the_librarys_own_pixel_path(model, family, referen
     assert (fresh.track.logits() - first).abs().max() <= 1e-4
 
 
+@pytest.mark.parametrize("budget", ["paper", 6, 4])
+@pytest.mark.parametrize("family", [family for family in FAMILIES if family.startswith("qwen")])
+def test_within_a_budget_too_an_answer_is_that_of_the_librarys_pixel_path(folders, references, family, budget):
+    model = open_model(folders[family], tokens_per_frame=budget)
+    pictures = list(frames(3, 5))
+    items = [model.encode(one) for one in pictures]
+    plan = model.render([*items, model.turn("user", "And now?", 3.0, "question", "q1")])
+    ids = [token for segment in plan.segments for token in segment.ids]
+    pixels, said = pixels_of(model, pictures), [piece.id for piece in model.answer(plan, 6)]
+    assert all(len(item.bundle["embeds"]) <= (64 if budget == "paper" else budget) for item in items)
+    for token in said:
+        assert int(library_logits(references[family], model, ids, pixels).argmax()) == token
+        ids.append(token)
+    assert len(said) > 3
+
+
 def test_pictures_decide_what_is_said(model):
     said = {tuple(piece.id for piece in model.answer(model.render(talk(model, seed)), 8)) for seed in range(4)}
     assert len(said) > 1

@@ -37,7 +37,8 @@ def read_reference(folder: Path) -> Any:
 
 def pixels_of(model: Any, pictures: Sequence[Frame]) -> dict[str, Tensor]:
     """What the library's own path takes: every picture at once."""
-    grids = [model.eyes.grid(*one.pixels.shape[:2]) for one in pictures]
+    budget = model.budget if model.POSITIONS == "mrope" else None  # the others pool what they see: no pixels do that
+    grids = [model.eyes.grid(*one.pixels.shape[:2], budget) for one in pictures]
     patches = [model.eyes.patches(one.pixels, *grid) for one, grid in zip(pictures, grids, strict=True)]
     if model.POSITIONS == "mrope":
         merge = model.eyes.merge

@@ -1,4 +1,4 @@
-"""Layouts that the library has no path for, as plain numbers: what test_layouts.py compares and make_layouts.py writes."""
+"""Layouts that the library has no path for, as plain numbers: for test_layouts.py and make_layouts.py."""
 
 import torch
 

@@ -326,3 +326,15 @@ def test_every_family_watches_a_clip_to_its_end(tmp_path, family, capsys, clip):
     assert code == 0, capsys.readouterr().err
     assert kinds.count("scored") >= 40 and "compressed" in kinds and "failed" not in kinds and kinds[-1] == "ended"
     assert any(event["type"] == "answered" and event["asked"] == "q1" for event in told)
+
+
+def test_a_memory_beyond_the_models_context_is_refused(whole, capsys):
+    assert main(["watch", "world:7", "--model", str(whole), "--max-len", "5000", "--end", "2"]) == 2
+    assert "--max-len 5000 is beyond the model's context of 4096 tokens" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["./nope", "/no/pe", "~nope/model", ""])
+def test_what_looks_like_a_path_is_taken_for_one(name, capsys):
+    assert main(["watch", "world:7", "--model", name, "--end", "2"]) == 2
+    told = capsys.readouterr().err
+    assert len(told.strip().splitlines()) == 1 and "hf download" not in told

@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from streambridge.backbones.checkpoint import Placing
     from streambridge.backbones.opening import open_model
     from streambridge.errors import BadInput, Missing, RunFailed, StreamBridgeError, UnknownName, WrongUse
     from streambridge.loading import load, names
@@ -59,6 +60,7 @@ __all__ = [
     "Missing",
     "Notice",
     "OverBudget",
+    "Placing",
     "Question",
     "Reference",
     "RunFailed",
@@ -81,6 +83,7 @@ __all__ = [
 ]
 
 _ROOMS = {
+    "backbones.checkpoint": ("Placing",),
     "backbones.opening": ("open_model",),
     "errors": ("BadInput", "Missing", "RunFailed", "StreamBridgeError", "UnknownName", "WrongUse"),
     "loading": ("load", "names"),

@@ -2,7 +2,7 @@
 
     python tests/golden/make_layouts.py        # in the project's environment, from its root
 
-Presets, pooled and merged frames: positions, ids, some features, some logits and the answer, of tiny random checkpoints.
+Presets, pooled and merged frames: positions, ids, some features, some logits and the answer, of tiny random ones.
 `tests/test_layouts.py` makes them anew by the same functions and holds them against the file. Look at what changed
 before writing it again: a change here is a change of what every model reads.
 """

@@ -96,7 +96,7 @@ def find(name: str | Path) -> Path:
         return folder
     if folder.exists():
         raise BadInput(f"{name} is a file; expected the folder of a checkpoint")
-    if not HUB_ID.fullmatch(str(name)):
+    if str(name).startswith((".", "~", "/")) or not HUB_ID.fullmatch(str(name)):
         raise BadInput(f"there is no folder {name}; expected a checkpoint's, or a hub id: Qwen/Qwen2-VL-2B-Instruct")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError

@@ -38,9 +38,9 @@ def open_model(
 
     Args:
         name: `tiny`, `openai:MODEL@URL`, the folder of a checkpoint, or a hub id in the cache.
-        placing: where a checkpoint's weights go and what they become.
-        tokens_per_frame: of a checkpoint; see `Local`.
-        pair: likewise.
+        placing: where a checkpoint's weights go and what they become: `streambridge.Placing(device=..., dtype=...)`.
+        tokens_per_frame: of a checkpoint: `native`, `paper` or at most so many.
+        pair: of a checkpoint: `duplicate`, `wait` or `upgrade`; see `Local`.
 
     Raises:
         BadInput: when there is none, or of a family that is not read.

@@ -199,7 +199,7 @@ class Remote:
         chances = [(_bare(token["token"]), _chance(token)) for token in likely if _chance(token)]
         if not chances:
             what = f"the server at {self._chat.url} tells no probabilities (logprobs) of {self.model}"
-            raise RunFailed(f"{what}, which are needed here; name a server that does, or a local model")
+            raise RunFailed(f"{what}, which zero_shot needs; type --activation scene_change, or name one that does")
         wanted = [{_bare(word) for word in words} for words in choices]
         return [min(1.0, sum(chance for text, chance in chances if text in words)) for words in wanted]
 

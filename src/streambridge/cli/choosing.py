@@ -40,7 +40,8 @@ def model_for(source: str, model: str | None) -> str:
 
 def _known(model: str) -> str:
     """A name that can be one; whether a folder holds a model is seen when it is read."""
-    if model in names("backbones") or model.startswith(SERVER) or "/" in model or Path(model).exists():
+    there = bool(model) and ("/" in model or Path(model).exists())
+    if model in names("backbones") or model.startswith(SERVER) or there:
         return model
     raise WrongUse(f"no model {model!r}; there are: {', '.join(names('backbones'))}, {FORMS}")
 
@@ -143,7 +144,7 @@ def _gates(activation: str) -> list[str]:
     """The names in `GATE` or `FIRST+SECOND`, each one of a gate that exists."""
     parts = activation.split("+")
     if len(parts) > 2 or not all(parts):
-        raise WrongUse(f"--activation is one gate, or FIRST+SECOND as in scene_change+{GATE}; this is {activation!r}")
+        raise WrongUse(f"--activation is one gate, or FIRST+SECOND as in {SERVED}; this is {activation!r}")
     for part in parts:
         offer("activation", part)
     return parts
@@ -154,13 +155,13 @@ def _gate(activation: str, backbone: Backbone, numbers: dict[str, float]) -> Act
     settings: dict[str, Any] = dict(numbers)
     for name in settings:
         if name not in takes:
-            raise WrongUse(f"the gate {activation!r} takes no --{name.removesuffix('_s')}; {GATE!r} does")
+            raise WrongUse(f"the gate {activation!r} takes no --{name.removesuffix('_s')}; {ASKING!r} does")
     if "sight" in takes:  # it looks through the backbone's eyes
         settings["sight"] = backbone
         if activation == GATE and backbone.name != TINY:  # the embedded gate was trained on the embedded eyes
             settings |= {"sight": _tiny(TINY), "shared": False}
     if lacking := [one.name for one in takes.values() if one.default is one.empty and one.name not in settings]:
-        raise WrongUse(f"the gate {activation!r} needs {', '.join(lacking)}, which only code can give; try {GATE!r}")
+        raise WrongUse(f"the gate {activation!r} needs {', '.join(lacking)}, which only code can give; try {ASKING!r}")
     gate: Activation = load("activation", activation, **settings)
     return gate
 
@@ -185,6 +186,9 @@ def session_for(
     if prefill not in PREFILL:
         raise WrongUse(f"--prefill is one of {', '.join(PREFILL)}; this one is {prefill!r}")
     backbone = backbone_for(model, weights)
+    if max_len is not None and backbone.caps.exact_count and max_len > backbone.caps.max_context:
+        context = backbone.caps.max_context
+        raise WrongUse(f"--max-len {max_len} is beyond the model's context of {context} tokens; type a smaller one")
     gate = gate_for(named, backbone, threshold, rest_s)
     return Session(
         backbone, gate, compression=policy, max_len=max_len, prefill=prefill, stopwatch=time.perf_counter

@@ -125,7 +125,9 @@ def _model(model: Mapping[str, Any]) -> Iterator[str]:
         yield f"  family {model['family']} ({model['model_type']}), {model['class']} of the library"
     if "knows" in model:
         yield f"  it knows {model['knows']}"
-    yield f"  positions: {model['positions']}; context {model['max_context']:,} tokens; max_len {model['max_len']:,}"
+    assumed = " (assumed: a server does not say)" if model["family"] == "remote" else ""
+    context = f"context {model['max_context']:,} tokens{assumed}"
+    yield f"  positions: {model['positions']}; {context}; max_len {model['max_len']:,}"
     yield from _frames(model)
     if "memory" in model:
         yield from _memory(model)
@@ -133,11 +135,14 @@ def _model(model: Mapping[str, Any]) -> Iterator[str]:
     for what, said in model["exact"].items():
         yield f"  {what} {said}" if what == "answers" else f"  {what}: {said}"
     yield f"  gates (--activation): {', '.join(model['gates'])}; also FIRST+SECOND"
+    if model["family"] == "remote":
+        yield "  zero_shot only where the server tells logprobs"
 
 
 def _server(model: Mapping[str, Any]) -> Iterator[str]:
     yield f"  {model['model']} at {model['url']}"
-    yield f"  a key is set in {model['key']}" if model["key"] else "  no key is set (OPENAI_API_KEY); none is sent"
+    no_key = "no key is set (STREAMBRIDGE_API_KEY or OPENAI_API_KEY); none is sent"
+    yield f"  a key is set in {model['key']}" if model["key"] else f"  {no_key}"
     yield f"  pictures go as JPEGs, at most {model['longest']} pixels a side; counted by the rule: {model['rule']}"
     if "server" in model:
         said = "among them is this one" if model["server"]["serves"] else "this one is not among them"

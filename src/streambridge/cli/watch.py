@@ -69,7 +69,8 @@ def watch(
         str, typer.Option(help="What to merge and forget: " + ", ".join(names("memory")) + ".")
     ] = "round_decay",
     max_len: Annotated[
-        int | None, typer.Option(min=1, help="Tokens of memory and answer together; default: the model's context.")
+        int | None,
+        typer.Option(min=1, help="Tokens of memory and answer together; default: the model's context, 16384 at most."),
     ] = None,
     prefill: Annotated[
         str,
@@ -99,7 +100,7 @@ def watch(
     """Watch a stream, answer questions about it, and speak up when what was asked for happens.
 
     Lines typed on stdin are questions about now; without --realtime, lines piped in are all put at once. Ctrl-C ends
-    in order. Exit codes: 0 done, 1 the run failed, 2 wrong use.
+    in order, a second one at once. Exit codes: 0 done, 1 the run failed, 2 wrong use.
     """
     asked = asking(ask or (), watch_for or (), wait_for or (), auto)
     _expect_apart(source, events, vtt)

@@ -91,7 +91,10 @@ def find(name: str | Path) -> Path:
     Raises:
         BadInput: when there is neither.
     """
-    folder = Path(name).expanduser()
+    try:
+        folder = Path(name).expanduser()
+    except RuntimeError as err:  # ~somebody who has no home here
+        raise BadInput(f"there is no folder {name}; expected a checkpoint's") from err
     if folder.is_dir():
         return folder
     if folder.exists():

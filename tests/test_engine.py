@@ -12,7 +12,7 @@ import torch
 import fakes
 import fakes_pair
 from streambridge import loading
-from streambridge.bench.equality import ANSWER, NOISE, TOLERANCE, Heard, Witness, fires, judge, play, script
+from streambridge.bench.equality import ANSWER, NOISE, TOLERANCE, Witness, fires, judge, noted, play, script
 from streambridge.bench.random_model import RandomModel
 from streambridge.engine import graphs
 from streambridge.engine.cache import KV
@@ -152,12 +152,7 @@ class Noted(Witness):
         return getattr(object.__getattribute__(self, "tiny"), name)
 
     def answer(self, plan, max_tokens, reader=None):
-        heard = Heard(plan, [], [])
-        self.heard.append(heard)
-        for piece in self.tiny.answer(plan, max_tokens, reader):
-            heard.ids.append(piece.id)
-            heard.hidden.append(reader.track.hidden())
-            yield piece
+        return noted(self.heard, plan, self.tiny.answer(plan, max_tokens, reader), reader)
 
 
 @pytest.mark.parametrize("seed", range(3))

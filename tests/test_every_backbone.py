@@ -8,7 +8,7 @@ import torch
 import fakes_checkpoints as checkpoints
 from streambridge import loading
 from streambridge.backbones.opening import families, open_model
-from streambridge.bench.equality import TOLERANCE, Heard, judge
+from streambridge.bench.equality import TOLERANCE, judge, noted
 from streambridge.bench.reference import frames, library_logits, pixels_of
 from streambridge.errors import WrongUse
 from streambridge.session import Session
@@ -219,15 +219,10 @@ def listen(model, monkeypatch):
     """Every answer's plan, ids and hidden states."""
     heard, answer = [], type(model).answer
 
-    def noted(plan, max_tokens, reader=None):
-        one = Heard(plan, [], [])
-        heard.append(one)
-        for piece in answer(model, plan, max_tokens, reader):
-            one.ids.append(piece.id)
-            one.hidden.append(reader.track.hidden())
-            yield piece
+    def listened(plan, max_tokens, reader=None):
+        return noted(heard, plan, answer(model, plan, max_tokens, reader), reader)
 
-    monkeypatch.setattr(model, "answer", noted, raising=False)
+    monkeypatch.setattr(model, "answer", listened, raising=False)
     return heard
 
 

@@ -127,27 +127,26 @@ def read_json(path: Path) -> dict[str, Any]:
     return found
 
 
-def read_tokenizer(folder: Path) -> Tokenizer:
-    """The tokenizer as the library would load it: some checkpoints hold special words only beside tokenizer.json.
+def read_words(folder: Path) -> tuple[Tokenizer, Writer]:
+    """The tokenizer as the library would load it, and what writes conversations with it.
+
+    Some checkpoints hold special words only beside tokenizer.json, so it is the library that loads it, once.
 
     Raises:
-        BadInput: when the folder holds none that is quick.
+        BadInput: when the folder holds no quick tokenizer, or no template.
     """
     if not (folder / "tokenizer.json").is_file():
         raise BadInput(f"{folder} holds no tokenizer.json; expected a checkpoint with its tokenizer")
-    try:
-        tokenizer = cast(Tokenizer, _library_tokenizer(folder).backend_tokenizer)
-        tokenizer.no_truncation()  # what a training run left behind would cut and pad every piece
-        tokenizer.no_padding()
-        return tokenizer
-    except Exception as err:  # many kinds; the user needs one line
-        raise BadInput(f"{one_line(f'{folder}: its tokenizer cannot be read', err):.400}") from err
-
-
-def _library_tokenizer(folder: Path) -> Any:
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    try:
+        library: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        tokenizer = cast(Tokenizer, library.backend_tokenizer)
+        tokenizer.no_truncation()  # what a training run left behind would cut and pad every piece
+        tokenizer.no_padding()
+    except Exception as err:  # many kinds; the user needs one line
+        raise BadInput(f"{one_line(f'{folder}: its tokenizer cannot be read', err):.400}") from err
+    return tokenizer, Writer(folder, library)
 
 
 class Writer:
@@ -155,13 +154,14 @@ class Writer:
 
     Args:
         folder: of the checkpoint.
+        tokenizer: of the library.
 
     Raises:
         BadInput: when no file of it holds a template, or it breaks.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder, self._tokenizer = folder, _library_tokenizer(folder)
+    def __init__(self, folder: Path, tokenizer: Any) -> None:
+        self._folder, self._tokenizer = folder, tokenizer
         self._template = _template_of(folder)
 
     def __call__(self, messages: Sequence[Message], header: bool) -> str:

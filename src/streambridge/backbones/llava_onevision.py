@@ -9,9 +9,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from streambridge.backbones.eyes import read_eyes
 from streambridge.backbones.local import Local, expect_ids
-from streambridge.backbones.merging import pooled
 from streambridge.backbones.turns import Grid
 from streambridge.types import Frame
 
@@ -32,20 +30,15 @@ class LlavaOnevision(Local):
     PICTURE = VIDEO
     KIND = "video"
 
-    def _prepare(self) -> None:
-        self.eyes = read_eyes(self.folder, self.EYES)
+    def _find_marks(self) -> None:
         (self._video,) = expect_ids(self.tokenizer, (VIDEO,), self.folder)
 
     def _features(self, frame: Frame) -> tuple[Mapping[str, Tensor], Grid]:
-        height, width, _ = frame.pixels.shape
-        picture = self.eyes.patches(frame.pixels, *self.eyes.grid(height, width), self.device)  # [1, 3, S, S]
         inner = self.model.model
-        out = inner.get_video_features(picture[None].to(self.device, inner.dtype)).pooler_output
+        out = inner.get_video_features(self._picture(frame)[None].to(inner.dtype)).pooler_output
         tokens = out.reshape(-1, out.shape[-1])
         side = isqrt(len(tokens))  # transformers 5.17 leaves the newline to the caller, later ones put it at the end
-        tokens, grid = tokens[: side * side], (side, side)
-        if self.budget is not None and self.budget < len(tokens):
-            tokens, grid = pooled(tokens, grid, self.budget)
+        tokens, grid = self._pooled(tokens[: side * side])
         return {"embeds": torch.cat((tokens, inner.image_newline[None].to(tokens)))}, grid
 
     def _wrapper(self, frame: Frame) -> tuple[tuple[int, ...], int, tuple[int, ...]]:

@@ -5,8 +5,9 @@ A family's file says only how pictures become features, and which words wrap the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
+from math import isqrt
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
@@ -14,21 +15,21 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from streambridge.backbones.checkpoint import Placing, Writer, find, read_json, read_model, read_tokenizer, stops
-from streambridge.backbones.merging import mean_of, refit
-from streambridge.backbones.speaking import speak, weigh
+from streambridge.backbones.checkpoint import Placing, find, read_json, read_model, read_words, stops
+from streambridge.backbones.eyes import read_eyes
+from streambridge.backbones.merging import mean_of, pooled, refit
+from streambridge.backbones.speaking import Speaks
 from streambridge.backbones.template import read_template
 from streambridge.backbones.turns import Grid, Seen, Turns
 from streambridge.engine.decoder import Decoder
-from streambridge.engine.reader import Reader
 from streambridge.errors import BadInput, WrongUse
-from streambridge.types import Caps, Frame, FrameTokens, Item, Piece, Plan
+from streambridge.types import Caps, Frame, FrameTokens
 
 Budget: TypeAlias = int | Literal["native", "paper"]
 Pair: TypeAlias = Literal["duplicate", "wait", "upgrade"]
 
 
-class Local(Turns):
+class Local(Turns, Speaks):
     """A Video-LLM of the library.
 
     Args:
@@ -70,8 +71,8 @@ class Local(Turns):
         self.folder, self.placing = find(folder), Placing() if placing is None else placing
         self.name = Path(folder).resolve().name if Path(folder).is_dir() else str(folder)
         self.budget, self.pair = self._budget(tokens_per_frame), self._paired(pair)
-        tokenizer = read_tokenizer(self.folder)
-        template = read_template(Writer(self.folder), self.PICTURE, self.KIND)
+        tokenizer, writer = read_words(self.folder)
+        template = read_template(writer, self.PICTURE, self.KIND)
         self.model = read_model(self.folder, self._class(), self.placing)
         text = self.model.config.get_text_config()
         self._expect_sound(tokenizer, text)
@@ -80,6 +81,11 @@ class Local(Turns):
             tokenizer, template, caps, stops(self.folder, self.model.config, _first_mark(tokenizer, template.close))
         )
         self._prepare()
+
+    def _prepare(self) -> None:
+        """Read what belongs to the eyes; no weights are needed for it."""
+        self.eyes = read_eyes(self.folder, self.EYES)
+        self._find_marks()
 
     def _expect_sound(self, tokenizer: Tokenizer, text: Any) -> None:
         """Refuse what would break in mid-stream."""
@@ -112,8 +118,8 @@ class Local(Turns):
         """Its name in the library."""
         return self.CLASS
 
-    def _prepare(self) -> None:
-        """Read what belongs to the eyes."""
+    def _find_marks(self) -> None:
+        """Find the ids of the words that wrap a frame."""
         raise NotImplementedError
 
     def _features(self, frame: Frame) -> tuple[Mapping[str, Tensor], Grid]:
@@ -123,6 +129,17 @@ class Local(Turns):
     def _wrapper(self, frame: Frame) -> tuple[tuple[int, ...], int, tuple[int, ...]]:
         """Ids before the placeholders, the placeholder, ids behind."""
         raise NotImplementedError
+
+    def _picture(self, frame: Frame) -> Tensor:
+        """[1, 3, S, S]: a frame for a tower that takes every picture in one size."""
+        height, width, _ = frame.pixels.shape
+        return self.eyes.patches(frame.pixels, *self.eyes.grid(height, width), self.device).to(self.device)
+
+    def _pooled(self, tokens: Tensor) -> tuple[Tensor, Grid]:
+        """The tokens [P, D] of a square picture, pooled where they are more than the budget; their grid."""
+        grid = (isqrt(len(tokens)),) * 2
+        within = self.budget is None or self.budget >= len(tokens)
+        return (tokens, grid) if within else pooled(tokens, grid, self.budget or 1)
 
     @property
     def _body(self) -> Any:
@@ -168,18 +185,6 @@ class Local(Turns):
             for part, bundle in zip(seen, held, strict=True)
         ]
         return mean_of(seen, bundles)
-
-    def reader(self, room: int) -> Reader:
-        """A cache for one session."""
-        return self.decoder.reader(room)
-
-    def answer(self, plan: Plan, max_tokens: int, reader: Any = None) -> Iterator[Piece]:
-        """Greedy words, each piece as soon as its characters are whole."""
-        return speak(self, plan, max_tokens, reader)
-
-    def weigh(self, items: Sequence[Item], choices: Sequence[Sequence[str]], reader: Any = None) -> list[float]:
-        """How likely the answer to these items begins with a word of each choice."""
-        return weigh(self, items, choices, reader)
 
 
 def _first_mark(tokenizer: Tokenizer, text: str) -> int | None:

@@ -9,7 +9,6 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from streambridge.backbones.eyes import read_eyes
 from streambridge.backbones.local import Local, expect_ids
 from streambridge.backbones.turns import Grid, Seen
 from streambridge.types import Frame, FrameTokens
@@ -28,8 +27,7 @@ class Qwen2VL(Local):
     POSITIONS = "mrope"
     TWO = True
 
-    def _prepare(self) -> None:
-        self.eyes = read_eyes(self.folder, self.EYES)
+    def _find_marks(self) -> None:
         self._start, self._pad, self._end = expect_ids(self.tokenizer, MARKS, self.folder)
 
     def _features(self, frame: Frame) -> tuple[Mapping[str, Tensor], Grid]:

@@ -14,7 +14,7 @@ from typing import Any, Final, cast
 import numpy as np
 import torch
 
-from streambridge.backbones.checkpoint import DTYPES, Placing, Writer, find, read_tokenizer, weights_bytes
+from streambridge.backbones.checkpoint import DTYPES, Placing, find, read_words, weights_bytes
 from streambridge.backbones.eyes import Eyes
 from streambridge.backbones.local import Budget, Local, model_type
 from streambridge.backbones.opening import families, family_of
@@ -149,8 +149,8 @@ def _without_weights(family: type[Local], folder: Path, caps: Caps) -> Any:
     """An instance that read all but its weights, in the order in which the whole one reads."""
     model = object.__new__(family)
     model.folder = folder
-    tokenizer = read_tokenizer(folder)
-    template = read_template(Writer(folder), family.PICTURE, family.KIND)
+    tokenizer, writer = read_words(folder)
+    template = read_template(writer, family.PICTURE, family.KIND)
     Turns.__init__(model, tokenizer, template, caps, frozenset())
     model._prepare()
     return model

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import isqrt
 from typing import Any, Final
 
 from torch import Tensor
 
-from streambridge.backbones.eyes import read_eyes
 from streambridge.backbones.local import Local, expect_ids
-from streambridge.backbones.merging import pooled
 from streambridge.backbones.turns import Grid
 from streambridge.types import Frame
 
@@ -26,8 +23,7 @@ class SmolVLM(Local):
     EYES = "smolvlm"
     PICTURE = MARKS[2]
 
-    def _prepare(self) -> None:
-        self.eyes = read_eyes(self.folder, self.EYES)
+    def _find_marks(self) -> None:
         self._around, self._whole, self._pad = expect_ids(self.tokenizer, MARKS, self.folder)
 
     @property
@@ -35,13 +31,9 @@ class SmolVLM(Local):
         return self.model.model.text_model
 
     def _features(self, frame: Frame) -> tuple[Mapping[str, Tensor], Grid]:
-        height, width, _ = frame.pixels.shape
-        picture = self.eyes.patches(frame.pixels, *self.eyes.grid(height, width), self.device)  # [1, 3, S, S]
-        out = self.model.model.get_image_features(picture[None].to(self.device)).pooler_output
+        out = self.model.model.get_image_features(self._picture(frame)[None]).pooler_output
         tokens = out.reshape(-1, out.shape[-1]) if isinstance(out, Tensor) else out[0]  # [P, D]; a list in new versions
-        grid = (isqrt(len(tokens)),) * 2
-        if self.budget is not None and self.budget < len(tokens):
-            tokens, grid = pooled(tokens, grid, self.budget)
+        tokens, grid = self._pooled(tokens)
         return {"embeds": tokens}, grid
 
     def _wrapper(self, frame: Frame) -> tuple[tuple[int, ...], int, tuple[int, ...]]:

@@ -7,7 +7,7 @@ The same class and code path as a real Qwen2-VL: own preprocessing, M-RoPE posit
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, cast
@@ -20,9 +20,8 @@ from torch import Tensor
 
 from streambridge.backbones.merging import mean_of
 from streambridge.backbones.pixels import normalise, patchify, resize
-from streambridge.backbones.speaking import speak, weigh
+from streambridge.backbones.speaking import Speaks
 from streambridge.engine.decoder import Decoder
-from streambridge.engine.reader import Reader
 from streambridge.errors import BadInput, one_line
 from streambridge.types import Caps, Frame, FrameTokens, Item, Piece, Plan, Role, Segment, Shape, Turn
 
@@ -114,7 +113,7 @@ class Words:
         return np.concatenate([start, inside, end], axis=1)  # [3, P + 2]
 
 
-class Tiny(Words):
+class Tiny(Words, Speaks):
     """The embedded Video-LLM.
 
     Args:
@@ -159,18 +158,6 @@ class Tiny(Words):
     def merge(self, parts: Sequence[FrameTokens]) -> FrameTokens:
         """The count-weighted mean, token position by token position."""
         return mean_of(parts)
-
-    def reader(self, room: int) -> Reader:
-        """A cache for one session."""
-        return self.decoder.reader(room)
-
-    def answer(self, plan: Plan, max_tokens: int, reader: Any = None) -> Iterator[Piece]:
-        """Greedy words, each piece as soon as its characters are whole."""
-        return speak(self, plan, max_tokens, reader)
-
-    def weigh(self, items: Sequence[Item], choices: Sequence[Sequence[str]], reader: Any = None) -> list[float]:
-        """How likely the answer to these items begins with a word of each choice."""
-        return weigh(self, items, choices, reader)
 
 
 Seen: TypeAlias = tuple[tuple[int, int], tuple[float, ...], tuple[float, ...]]  # height and width, mean, deviation

@@ -19,7 +19,7 @@ import torch
 from streambridge.backbones.opening import families, open_model
 from streambridge.backbones.sketch import Sketch
 from streambridge.bench.checkpoints import FAMILIES, save
-from streambridge.bench.equality import TOLERANCE, Heard, judge
+from streambridge.bench.equality import TOLERANCE, Heard, judge, noted
 from streambridge.bench.reference import frames, library_features, library_words, pixels_of, plan_of, read_reference
 from streambridge.errors import UnknownName
 from streambridge.loading import load
@@ -138,12 +138,7 @@ def listening(model: Any, heard: list[Heard]) -> Any:
 
     class Listening(type(model)):  # type: ignore[misc]  # its family is known only now
         def answer(self, plan: Plan, max_tokens: int, reader: Any = None) -> Iterator[Piece]:
-            one = Heard(plan, [], [])
-            heard.append(one)
-            for piece in super().answer(plan, max_tokens, reader):
-                one.ids.append(piece.id)
-                one.hidden.append(reader.track.hidden())
-                yield piece
+            return noted(heard, plan, super().answer(plan, max_tokens, reader), reader)
 
     twin = object.__new__(Listening)
     twin.__dict__.update(model.__dict__)

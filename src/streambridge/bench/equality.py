@@ -34,6 +34,17 @@ class Heard:
     hidden: list[torch.Tensor]  # [D] each
 
 
+def noted(heard: list[Heard], plan: Plan, pieces: Iterator[Piece], reader: Any) -> Iterator[Piece]:
+    """The pieces of an answer as they come, each noted with what the model made of the token before it."""
+    one = Heard(plan, [], [])
+    heard.append(one)
+    for piece in pieces:
+        assert piece.id is not None
+        one.ids.append(piece.id)
+        one.hidden.append(reader.track.hidden())
+        yield piece
+
+
 class Witness(RandomModel):
     """A random model that notes how it came to its answers."""
 
@@ -44,13 +55,7 @@ class Witness(RandomModel):
     def answer(self, plan: Plan, max_tokens: int, reader: Any = None) -> Iterator[Piece]:
         """Note each token as it comes."""
         used: Any = self.decoder.reader(0, *self.pace) if reader is None else reader
-        noted = Heard(plan, [], [])
-        self.heard.append(noted)
-        for piece in super().answer(plan, max_tokens, used):
-            assert piece.id is not None
-            noted.ids.append(piece.id)
-            noted.hidden.append(used.track.hidden())
-            yield piece
+        return noted(self.heard, plan, super().answer(plan, max_tokens, used), used)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 import fakes_pair
-from streambridge import loading
+from streambridge import loading, recipe
 from streambridge.activation.score_head import ScoreHead
 from streambridge.activation.score_net import Reach
 from streambridge.activation.scripted import Scripted
@@ -24,7 +24,7 @@ from streambridge.backbones.tiny import Tiny, Words
 from streambridge.errors import BadInput
 from streambridge.replay import replay
 from streambridge.session import Session
-from streambridge.train import embedded, gate, layout, loop, recipe, words
+from streambridge.train import embedded, gate, layout, loop, words
 from streambridge.train.features import Seen
 from streambridge.types import Compressed, Forgot, Frame, FrameTokens, Piece, Turn
 from streambridge.world.script import World

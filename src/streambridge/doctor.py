@@ -50,6 +50,7 @@ class Extra(NamedTuple):
 
 EXTRAS: Final = (
     Extra("plots", ("matplotlib",), "plots in the page of `bench latency --page`"),
+    Extra("data", ("pyarrow",), "annotations that come as Parquet, for `data convert finevideo`"),
     Extra("spread", ("accelerate",), "--device-map: a model spread over several devices"),
     Extra("quantize", ("bitsandbytes", "accelerate"), "--quantize: weights in 8 or 4 bit"),
 )

@@ -15,6 +15,7 @@ from streambridge.installed import broken_torchvision
 
 _HOUSE = Path(__file__).parent
 _OFFERS = re.compile(r"^OFFER\b.*=", re.MULTILINE)
+_CALLED = {"backbones": "model", "memory": "memory policy", "data/sets": "source set"}
 _EXTRAS: dict[str, tuple[str, str]] = {}  # import name -> (package, extra), filled as extras appear
 
 
@@ -22,7 +23,7 @@ def names(room: str) -> list[str]:
     """The names that a room offers, sorted.
 
     Args:
-        room: a folder of the house, e.g. `memory`, `backbones`, `activation`, `sources`.
+        room: a folder of the house, e.g. `memory`, `backbones`, `activation`, `sources`, `data/sets`.
     """
     files = (_HOUSE / room).glob("*.py")
     return sorted(file.stem for file in files if _OFFERS.search(file.read_text(encoding="utf-8")))
@@ -38,9 +39,9 @@ def offer(room: str, name: str) -> Callable[..., Any]:
     """
     known = names(room)
     if name not in known:
-        raise UnknownName({"backbones": "model", "memory": "memory policy"}.get(room, room), name, known)
+        raise UnknownName(_CALLED.get(room, room), name, known)
     try:
-        return importlib.import_module(f"streambridge.{room}.{name}").OFFER  # type: ignore[no-any-return]  # by convention
+        return importlib.import_module(f"streambridge.{room.replace('/', '.')}.{name}").OFFER  # type: ignore[no-any-return]  # by convention
     except (ImportError, SyntaxError, RuntimeError) as err:
         raise _unloadable(room, name, err) from err
 

@@ -10,6 +10,7 @@ import functools
 import json
 import math
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, get_args
 
@@ -23,13 +24,14 @@ MOST_BYTES = 64 * 2**20  # of one line: hours of dense captions fit, a wrong fil
 META = {"task": str, "order": str, "split": str, "source": Mapping, "quirks": list, "policy": Mapping}
 EXTRAS = ("qa_type", "options", "answer_index", "shiftable", "gen")
 
+_HALVES = re.compile("[\ud800-\udfff]")  # of characters, alone: no UTF-8 says them
 _CALLED = {"str": "text", "list": "list", "Mapping": "mapping"}
 _BEFORE = ("task", "order", "split", "source")  # stand before the media, the rest of META after the turns
 _TOP = ("schema", "id", *_BEFORE, "media", "duration_ms", "turns", "quirks", "policy")
 _MEDIA = ("uri", "in_ms", "out_ms", "at_ms")
 _TURN = {
     "user": ("id", "role", "t_ms", "kind", "text", "when", "once", "expires_ms", *EXTRAS),
-    "assistant": ("id", "role", "t_ms", "text", "reply_to", "evidence", "learn", *EXTRAS),
+    "assistant": ("id", "role", "t_ms", "kind", "text", "reply_to", "evidence", "learn", *EXTRAS),
 }
 
 
@@ -61,7 +63,7 @@ def to_line(timeline: Timeline) -> str:
     meta = dict(timeline.meta)
     extras = meta.pop("turns", {})
     _only(meta, META, "meta")
-    _only(extras, [turn.id for turn in timeline.turns], "meta.turns")
+    _only(extras, dict.fromkeys(turn.id for turn in timeline.turns), "meta.turns")
     when = _usual(meta.get("order"))
     said = {
         "schema": SCHEMA,
@@ -107,7 +109,8 @@ def _said_turn(turn: Question | Reference, usual: When) -> dict[str, Any]:
     """A turn with its fields in canonical order; what is as usual is left out."""
     if isinstance(turn, Reference):
         spans = [[to_ms(start), to_ms(end)] for start, end in turn.evidence]
-        said = {"id": turn.id, "role": "assistant", "t_ms": to_ms(turn.t), "text": turn.text}
+        said = {"id": turn.id, "role": "assistant", "t_ms": to_ms(turn.t)}
+        said |= ({"kind": turn.kind} if turn.kind else {}) | {"text": turn.text}
         return said | {"reply_to": turn.reply_to, "evidence": spans, "learn": turn.learn}
     said = {"id": turn.id, "role": "user", "t_ms": to_ms(turn.t)}
     said |= ({"kind": turn.kind} if turn.kind else {}) | {"text": turn.text}
@@ -207,7 +210,8 @@ def _turn(part: Any, field: str, usual: When) -> Question | Reference:
         spans = tuple(
             _span(span, f"{field}.evidence[{i}]") for i, span in enumerate(_list(part, "evidence", field, []))
         )
-        return Reference(name, t, text, _text(part, "reply_to", field), spans, _truth(part, "learn", field, True))
+        learn, kind = _truth(part, "learn", field, True), _text(part, "kind", field) if "kind" in part else ""
+        return Reference(name, t, text, _text(part, "reply_to", field), spans, learn, kind)
     when = part.get("when", usual)
     _expect(when in get_args(When), f"{field}.when", "is one of " + ", ".join(get_args(When)), when)
     expires = to_s(_whole(part, "expires_ms", field)) if "expires_ms" in part else None
@@ -248,9 +252,11 @@ def _expect(holds: bool, field: str, rule: str, value: object) -> None:
 def _only(part: Any, known: Iterable[str], field: str) -> None:
     _expect(isinstance(part, Mapping), field, "is a mapping", part)
     for name in part:
+        if name in known:
+            continue
         near = difflib.get_close_matches(str(name), list(known), n=1)
         hint = f"did you mean {near[0]!r}?" if near else "there are: " + ", ".join(known)
-        _expect(name in known, f"{name}", f"{field} has no such field, {hint}", part[name])
+        _expect(False, f"{name}", f"{field} has no such field, {hint}", part[name])
 
 
 def _need(part: Mapping[str, Any], name: str, field: str) -> tuple[Any, str]:
@@ -262,7 +268,7 @@ def _need(part: Mapping[str, Any], name: str, field: str) -> tuple[Any, str]:
 
 def _text(part: Mapping[str, Any], name: str, field: str = "") -> str:
     value, place = _need(part, name, field)
-    good = isinstance(value, str) and bool(value.strip()) and not any("\ud800" <= char <= "\udfff" for char in value)
+    good = isinstance(value, str) and bool(value.strip()) and not _HALVES.search(value)
     _expect(good, place, "is a text that is not empty", value)
     return str(value)
 

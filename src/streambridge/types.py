@@ -601,7 +601,10 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A reference answer: what should be said at `t` in reply to `reply_to`, and the span that proves it."""
+    """A reference answer: what should be said at `t` in reply to `reply_to`, and the span that proves it.
+
+    `kind` is `point` where the evidence is an instant and not a span.
+    """
 
     id: str
     t: float
@@ -609,6 +612,7 @@ class Reference:
     reply_to: str
     evidence: tuple[tuple[float, float], ...] = ()
     learn: bool = True
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)

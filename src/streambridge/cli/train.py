@@ -14,8 +14,8 @@ _OUT = typer.Option("--out", help="The folder of the run; a run that was stopped
 @app.command("backbone")
 def backbone(recipe: Annotated[Path, _RECIPE], out: Annotated[Path, _OUT] = Path("runs/embedded")) -> None:
     """Train the embedded Video-LLM: eyes, then words. The model goes to OUT/backbone."""
+    from streambridge.recipe import read
     from streambridge.train import embedded
-    from streambridge.train.recipe import read
 
     typer.echo(f"the model stands in {embedded.train(read(recipe, embedded.Recipe), out, _note(out))}")
 
@@ -23,8 +23,8 @@ def backbone(recipe: Annotated[Path, _RECIPE], out: Annotated[Path, _OUT] = Path
 @app.command("activation")
 def activation(recipe: Annotated[Path, _RECIPE], out: Annotated[Path, _OUT] = Path("runs/embedded")) -> None:
     """Train the embedded gate on the model and worlds of an earlier `train backbone`. The gate goes to OUT/gate."""
+    from streambridge.recipe import read
     from streambridge.train import embedded, gate
-    from streambridge.train.recipe import read
 
     plan = read(recipe, gate.Recipe)
     tokenizer, model, seen = embedded.trained(out)

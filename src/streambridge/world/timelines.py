@@ -53,7 +53,8 @@ class Script:
         span = (question.t, world.duration_s - LAST_S)
         happened = [(t, text) for t, text in WATCHES[question.kind].happens(world, arg) if span[0] < t <= span[1]]
         happened = happened[:1] if question.once else happened
-        return [Reference(f"{name}a{k}", t, text, name, ((t, t),)) for k, (t, text) in enumerate(happened)]
+        told = enumerate(happened)
+        return [Reference(f"{name}a{k}", t, text, name, ((t, t),), kind="point") for k, (t, text) in told]
 
 
 def some_sign(world: World, rng: np.random.Generator, after: float) -> str:

@@ -1,0 +1,148 @@
+"""`streambridge data augment | labels | world | probe`: samples made and varied. Knows files and options only."""
+
+import csv
+import json as json_
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, cast
+
+import typer
+
+from streambridge.cli.checking import FILES, files_of
+from streambridge.errors import WrongUse
+
+if TYPE_CHECKING:
+    from streambridge.types import Timeline
+
+_TASK: Final = "realtime_qa"  # what the paper varies: StreamingQA (arXiv 2505.05467)
+_VIDEOS: Final = {".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".mpg", ".flv", ".ts"}
+
+
+def augment(
+    file: Annotated[Path, typer.Argument(help="A file of streamit/1.")],
+    out: Annotated[Path, typer.Option(help="The file to write.")],
+    drop: Annotated[float, typer.Option(min=0, max=1, help="Chance that a question and its answer go.")] = 0.55,
+    shift: Annotated[float, typer.Option(min=0, max=1, help="Chance that a question is asked before its clip.")] = 0.1,
+    hallucination: Annotated[
+        float, typer.Option(min=0, max=1, help="Chance of a question, after another, that nothing there answers.")
+    ] = 0.0001,
+    tasks: Annotated[str, typer.Option(help="Tasks to vary, with commas; `all` for all. Others stay.")] = _TASK,
+    keep_min: Annotated[int, typer.Option(min=0, help="Questions a sample keeps at least; 0 is the paper.")] = 1,
+    seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
+    epoch: Annotated[int, typer.Option(min=0, help="Other draws for each epoch; 0 is fixed data.")] = 0,
+) -> None:
+    """Vary StreamingQA as the paper does: drop questions, ask some before their clip, add some that nothing answers.
+
+    streambridge data augment streams/streamingqa_release.train.jsonl --out varied.jsonl
+    """
+    from collections import Counter
+
+    from streambridge import streamit
+    from streambridge.data import augment as room
+    from streambridge.data.hallucination import Pool, add
+
+    counts: Counter[str] = Counter()
+
+    def varied() -> Iterator["Timeline"]:
+        pool = Pool(_of(file, tasks), seed) if hallucination else None
+        for sample in streamit.read(file):
+            counts["samples"] += 1
+            if tasks == "all" or sample.meta.get("task") in tasks.split(","):
+                sample = room.shift(room.drop(sample, drop, seed, epoch, keep_min), shift, seed, epoch)
+                sample = add(sample, pool, hallucination, seed, epoch) if pool else sample
+                counts.update(set(sample.meta.get("quirks", ())) & set(room.QUIRKS))
+            if sample.references:
+                yield sample
+            else:
+                counts["left empty"] += 1
+
+    _write(out, varied())
+    typer.echo(f"{out}: " + ", ".join(f"{name} {n:,}" for name, n in counts.items()))
+
+
+def _of(file: Path, tasks: str) -> Iterator["Timeline"]:
+    from streambridge import streamit
+
+    return (one for one in streamit.read(file) if tasks == "all" or one.meta.get("task") in tasks.split(","))
+
+
+def _write(out: Path, samples: Iterator["Timeline"]) -> None:
+    """Write samples so that the file stands there wholly or not at all."""
+    from streambridge import streamit
+
+    part = out.with_name(f".{out.name}.part")
+    try:
+        streamit.write(part, samples)
+        part.replace(out)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def labels(
+    files: FILES,
+    widths: Annotated[
+        str, typer.Option(help="paper: the last P % of a segment, P drawn in 0-50; events: one frame for a change ...")
+    ] = "paper",
+    fps: Annotated[float, typer.Option(min=0.01, max=60, help="Frames per second.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Of P.")] = 0,
+    epoch: Annotated[int, typer.Option(min=0, help="Another P for each epoch.")] = 0,
+) -> None:
+    """Print what a gate should say at each frame, a JSON object a watch: 1 fire, 0 keep silent, -1 not judged."""
+    from streambridge import streamit
+    from streambridge.data.labels import labels_of
+
+    for path in files_of(files):
+        for sample in streamit.read(path):
+            for question in (one for one in sample.questions if one.when != "now"):
+                found = labels_of(sample, question.id, widths, 1000 / fps, seed, epoch)
+                typer.echo(json_.dumps({"id": sample.id, "question": question.id, "labels": found}))
+
+
+def world(
+    out: Annotated[Path, typer.Option(help="The file to write.")],
+    streams: Annotated[int, typer.Option(min=1, help="How many.")] = 20,
+    minutes: Annotated[float, typer.Option(min=0.1, max=600, help="How long each, in minutes.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Of the first one.")] = 0,
+    split: Annotated[str, typer.Option(help="train, dev or test.")] = "train",
+) -> None:
+    """Write streams of the made-up world as samples: every question and answer exact."""
+    from streambridge.world.script import World
+    from streambridge.world.timelines import random_timeline
+
+    worlds = [World(seed + k, 60 * minutes, cast(Any, split)) for k in range(streams)]
+    _write(out, (random_timeline(one) for one in worlds))
+    typer.echo(f"{out}: {streams} streams of {minutes:g} minutes")
+
+
+def probe(
+    folder: Annotated[Path, typer.Argument(help="A folder of videos, looked through to its depths.")],
+    out: Annotated[Path, typer.Option(help="The CSV file to write: video, duration_s, fps.")],
+) -> int:
+    """Write how long videos are and their frame rates: the table that several sets need beside their annotations."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from streambridge.data.probing import probe as probed
+
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _VIDEOS)
+    if not paths:
+        raise WrongUse(f"{folder} holds no video; expected files like {', '.join(sorted(_VIDEOS))}")
+    troubles = 0
+    try:
+        with (
+            out.open("w", encoding="utf-8", newline="") as file,
+            Progress(disable=not sys.stderr.isatty(), console=Console(stderr=True), transient=True) as bar,
+        ):
+            table = csv.writer(file, lineterminator="\n")
+            table.writerow(("video", "duration_s", "fps"))
+            for one in probed(bar.track(paths, description="videos")):
+                troubles += bool(one.trouble)
+                if one.trouble:
+                    typer.echo(one.trouble, err=True)
+                else:
+                    table.writerow((one.video, f"{one.duration_s:.3f}", f"{one.fps:.6g}"))
+    except OSError as err:
+        raise WrongUse(f"--out {out} cannot be written: {err.strerror}; name a file in a folder that exists") from err
+    typer.echo(f"{out}: {len(paths) - troubles} videos, {troubles} that cannot be read")
+    return 0 if troubles < len(paths) else 1

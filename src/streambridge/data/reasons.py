@@ -1,0 +1,50 @@
+"""Why something is rejected, and what may be repaired: the closed lists that reports count by. Knows no data set."""
+
+from typing import Final
+
+REASONS: Final = {
+    "missing_duration": "the length of the video is not told",
+    "missing_fps": "times are frame numbers, and the frame rate is not told",
+    "missing_id": "the video, or its id in the named table, is not told",
+    "bad_id": "an id that is empty, too long, or a path out of its folder",
+    "empty_text": "no words, or a word that stands for none (None, nan)",
+    "bad_text": "no UTF-8, too long, or a token that stands for pictures or times",
+    "bad_time": "a time that is no finite number from 0 on",
+    "reversed": "a start after its end",
+    "zero_length": "a clip without length",
+    "beyond_duration": "a time past the end of the video by more than the policy clamps",
+    "length_mismatch": "lists side by side that differ in length",
+    "duplicate": "said before, word for word",
+    "no_segment": "nothing left that could be answered",
+    "bad_options": "options that are not two to six different texts, or no index among them",
+    "unknown_layout": "not the fields that this source has",
+    "not_json": "no JSON, or a constant that JSON has not (NaN)",
+    "not_text": "bytes that are no text in UTF-8",
+    "too_long": "a record longer than any real one",
+    "cut_short": "the file ends, or breaks off, inside a record",
+    "missing_video": "its video is not among those given",
+    "out_of_scope": "a row for another task than the one asked for",
+    "invalid": "the sample would break a rule of the schema",
+}
+
+QUIRKS: Final = {
+    "text_trimmed": "blanks around the words were taken away",
+    "text_cleaned": "line ends and other control characters became blanks",
+    "end_clamped": "an end just past the end of the video was set to it",
+    "point_widened": "a span without length became one tick",
+    "unsorted": "spans were put in the order of their ends",
+    "overlap": "spans overlap; each is answered at its own end",
+    "merged": "answers that fall on one instant became one turn",
+    "whole_video": "a span covers all of the video but one tick",
+    "trimmed_to_tick": "a clip was cut to whole ticks, so that no frame lies across a join",
+    "frames_only": "the window comes from normalised frame numbers, not from seconds",
+    "letter_l": "a lone letter l became I",
+    "tags_stripped": "time tags were taken out of the words",
+    "label_spelled": "a label was spelled as words: its case, CamelCase, underscores",
+    "set_chosen": "one of several annotations of this video was taken",
+    "end_inferred": "the end of a step is the start of the next one",
+    "question_shifted": "a question was moved to the start of what answers it",
+    "qa_dropped": "questions were left out with their answers",
+    "hallucination": "a question of another sample was added, with a refusal",
+    "unplaced": "a question without a time stands at the end of the video",
+}

@@ -1,0 +1,21 @@
+"""FineAction: labelled action instances in ActivityNet's layout. Knows that file's layout and nothing of videos.
+
+The layout was read from public loaders, all of which drop exact duplicates. Labels are asked for one by one, so a
+video with three labels becomes three samples (`VIDEO/label`).
+"""
+
+from __future__ import annotations
+
+from streambridge.data.instances import convert
+from streambridge.data.source_set import Input, SourceSet
+
+OFFER = SourceSet(
+    name="fineaction",
+    title="FineAction",
+    dataset="fineaction",
+    version="1",
+    licence="not seen (OpenXLab)",
+    task="action_detect",
+    inputs=(Input("annotations", "annotations_gt.json", "json", under="database"),),
+    convert=convert,
+)

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from streambridge.data.source_set import SourceSet
 
 _ENDINGS: Final = {".json", ".jsonl", ".csv", ".txt", ".parquet"}
-_VIDEOS: Final = {".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".mpg", ".flv", ".ts"}
 
 
 def convert(
@@ -139,7 +138,9 @@ def _stems(folder: Path | None) -> frozenset[str] | None:
         return None
     if not folder.is_dir():
         raise WrongUse(f"--videos {folder} is no folder")
-    return frozenset(path.stem for path in folder.rglob("*") if path.suffix.lower() in _VIDEOS)
+    from streambridge.data.probing import videos
+
+    return frozenset(path.stem for path in videos(folder))
 
 
 @contextmanager

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from streambridge.types import Timeline
 
 _TASK: Final = "realtime_qa"  # what the paper varies: StreamingQA (arXiv 2505.05467)
-_VIDEOS: Final = {".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".mpg", ".flv", ".ts"}
 
 
 def augment(
@@ -123,11 +122,11 @@ def probe(
     from rich.console import Console
     from rich.progress import Progress
 
-    from streambridge.data.probing import probe as probed
+    from streambridge.data import probing
 
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _VIDEOS)
+    paths = probing.videos(folder)
     if not paths:
-        raise WrongUse(f"{folder} holds no video; expected files like {', '.join(sorted(_VIDEOS))}")
+        raise WrongUse(f"{folder} holds no video; expected files like {', '.join(sorted(probing.ENDINGS))}")
     troubles = 0
     try:
         with (
@@ -136,7 +135,7 @@ def probe(
         ):
             table = csv.writer(file, lineterminator="\n")
             table.writerow(("video", "duration_s", "fps"))
-            for one in probed(bar.track(paths, description="videos")):
+            for one in probing.probe(bar.track(paths, description="videos")):
                 troubles += bool(one.trouble)
                 if one.trouble:
                     typer.echo(one.trouble, err=True)

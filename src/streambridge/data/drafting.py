@@ -7,7 +7,7 @@ multi-turn (a question about now at each end), and questions of their own that a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -101,6 +101,28 @@ class Draft:
             Reject: why it cannot be one.
         """
         return spans.tidy([raw], self.duration, self.policy, self.repaired, _refuse)[0]
+
+    def kept(
+        self, parts: Iterable[Any], make: Callable[[Any], Asked], before: list[Asked] | None = None
+    ) -> list[Asked]:
+        """The questions that can be put and were not put before; the others are counted.
+
+        Args:
+            parts: as they came.
+            make: a question from a part; raises Reject.
+            before: questions put in other samples of the record; grows.
+        """
+        before, kept = [] if before is None else before, []
+        for part in parts:
+            try:
+                one = make(part)
+                if one in before:
+                    raise Reject("duplicate", f"{one.question!r:.60}")
+                before.append(one)
+                kept.append(one)
+            except Reject as err:
+                self.dropped(err)
+        return kept
 
     def proactive_by_draw(self) -> bool:
         """Whether this one is among the share of proactive samples, by a hash of its id."""

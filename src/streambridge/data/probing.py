@@ -5,8 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from streambridge.errors import one_line
+
+ENDINGS: Final = frozenset({".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".mpg", ".flv", ".ts"})
+
+
+def videos(folder: Path) -> list[Path]:
+    """The videos below a folder, by their endings, in order."""
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ letter l where an I belongs. In the closed variant the answer may stand among it
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -59,14 +60,15 @@ def convert(row: Row, given: Given) -> Iterator[Timeline]:
     _count(given, parts)
     clip = words.known_id(parts[0]["video_id"] if parts else None)
     length = words.number(given.looked_up("durations", clip, "duration_s", "missing_duration"), "missing_duration")
-    told: list[Asked] = []
     if given.options.per == "clip":
         draft = Draft(given, row, clip, clip, length)
-        yield draft.questions(list(_told(draft, parts, told)))
+        yield draft.questions(draft.kept(parts, functools.partial(_asked, draft)))
         return
+    told: list[Asked] = []
     for number, said in enumerate(parts):
         draft = Draft(given, row, clip, clip, length, number=number)
-        yield from (_ahead(draft, one) for one in _told(draft, [said], told))
+        kept = draft.kept([said], functools.partial(_asked, draft), told)
+        yield from (_ahead(draft, one) for one in kept)
     if not told:
         raise Reject("no_segment", clip)
 
@@ -101,20 +103,6 @@ def _has_seconds(said: Mapping[str, Any]) -> bool:
 
 def _is_time(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < words.MOST_S
-
-
-def _told(draft: Draft, parts: Sequence[Mapping[str, Any]], before: list[Asked]) -> Iterator[Asked]:
-    """The questions that can be put and were not put before; the others are counted."""
-    for said in parts:
-        try:
-            one = _asked(draft, said)
-            if one in before:
-                raise Reject("duplicate", f"{one.question!r:.60}")
-        except Reject as err:
-            draft.dropped(err)
-            continue
-        before.append(one)
-        yield one
 
 
 def _asked(draft: Draft, said: Mapping[str, Any]) -> Asked:

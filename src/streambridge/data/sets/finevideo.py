@@ -137,17 +137,12 @@ def _samples(
 
 def _questions(draft: Draft, asked: Sequence[Any]) -> list[Asked]:
     """The questions, at the end of the video."""
-    kept: list[Asked] = []
-    for part in asked:
-        try:
-            said = mapping(part, ("question", "answer"))
-            one = Asked(draft.text(said["question"]), draft.text(said["answer"]), at=draft.duration)
-            if one in kept:
-                raise Reject("duplicate", f"{one.question!r:.60}")
-            kept.append(one)
-        except Reject as err:
-            draft.dropped(err)
-    return kept
+
+    def put(part: Any) -> Asked:
+        said = mapping(part, ("question", "answer"))
+        return Asked(draft.text(said["question"]), draft.text(said["answer"]), at=draft.duration)
+
+    return draft.kept(asked, put)
 
 
 def _fit(one: Asked, told: Sequence[Span]) -> Asked | None:

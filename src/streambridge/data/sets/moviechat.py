@@ -7,7 +7,7 @@ answer, so nobody could tell whether one came too early. For the same reason evi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -27,10 +27,10 @@ def convert(row: Row, given: Given) -> Iterator[Timeline]:
     video = words.stem(words.known_id(info.get("video_path")))
     fps = _rate(info.get("fps"))
     draft = Draft(given, row, video, video, words.seconds(info.get("num_frame"), "missing_duration") / fps)
-    placed = _kept(draft, points, fps)
+    placed = draft.kept(points, lambda part: _asked(draft, part, fps))
     if any(one.at > after.at for one, after in pairwise(placed) if one.at is not None and after.at is not None):
         draft.repaired("unsorted")
-    last = _kept(draft, overall, None)
+    last = draft.kept(overall, lambda part: _asked(draft, part, None))
     if last:
         draft.repaired("unplaced")
     yield draft.questions([*placed, *last])
@@ -40,20 +40,6 @@ def _rate(fps: Any) -> float:
     if (rate := words.seconds(fps, "missing_fps")) <= 0:
         raise Reject("missing_fps", f"{fps!r} frames per second")
     return rate
-
-
-def _kept(draft: Draft, parts: Sequence[Any], fps: float | None) -> list[Asked]:
-    """The questions that can be put; the others are counted."""
-    kept: list[Asked] = []
-    for part in parts:
-        try:
-            one = _asked(draft, part, fps)
-            if one in kept:
-                raise Reject("duplicate", f"{one.question!r:.60}")
-            kept.append(one)
-        except Reject as err:
-            draft.dropped(err)
-    return kept
 
 
 def _asked(draft: Draft, part: Any, fps: float | None) -> Asked:

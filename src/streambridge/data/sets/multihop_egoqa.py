@@ -7,6 +7,7 @@ more than five, not as many as there is evidence) is dropped here too. The test 
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -42,18 +43,15 @@ def _segment(row: Row, given: Given) -> Iterator[Timeline]:
     told: list[Asked] = []
     for number, part in enumerate(parts):
         draft = _draft(row, given, segment, segment, number)
-        try:
-            one = mapping(part, ("Q", "A", "T", "Evidence"))
-            asked = _asked(draft, one, len(mapping(one["Evidence"], ())))
-            if asked in told:
-                raise Reject("duplicate", f"{asked.question!r:.60}")
-        except Reject as err:
-            draft.dropped(err)
-            continue
-        told.append(asked)
-        yield _sample(draft, segment, asked)
+        kept = draft.kept([part], functools.partial(_of_segment, draft), told)
+        yield from (_sample(draft, segment, asked) for asked in kept)
     if not told:
         raise Reject("no_segment", f"{segment!r:.60}")
+
+
+def _of_segment(draft: Draft, part: Any) -> Asked:
+    said = mapping(part, ("Q", "A", "T", "Evidence"))
+    return _asked(draft, said, len(mapping(said["Evidence"], ())))
 
 
 def _count(given: Given, segment: Any, questions: int) -> None:

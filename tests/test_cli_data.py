@@ -89,15 +89,25 @@ def test_a_card_tells_sources_and_leakage(streams, tmp_path, capsys):
     card = (tmp_path / "card.md").read_text()
     assert "YouCook2" in card or "youcook2" in card
     assert "1 of 5 samples" in card
-    assert run("leakage", streams, "--against", annotations, "--without", tmp_path / "clean") == 0
+    words = ("leakage", streams, "--against", annotations, "--without")
+    assert run(*words, tmp_path / "clean") == 0
     assert run("leakage", tmp_path / "clean", "--against", annotations) == 0
+    assert run(*words, tmp_path / "clean") == 2 and run(*words, streams) == 2
+    assert "is where the samples are read from" in capsys.readouterr().err
+    assert run("card", tmp_path / "clean", "--out", tmp_path / "card.md") == 0
+    assert "They were left out of this corpus" in (tmp_path / "card.md").read_text()
+    assert "## Sources and licences" in (tmp_path / "card.md").read_text()
+    assert run("card", streams, "--out", tmp_path / "card.md", "--leakage", annotations) == 2
+    assert "is not what `streambridge data leakage --json` prints" in capsys.readouterr().err
 
 
 def test_augment_drops_and_moves_questions_and_stays_valid(qa, tmp_path, capsys):
     capsys.readouterr()
     assert run("augment", qa, "--out", tmp_path / "varied.jsonl", "--hallucination", "0.05") == 0
     told = capsys.readouterr().out
-    assert "qa_dropped" in told and "question_shifted" in told and "hallucination" in told
+    assert "150 samples, 150 varied; of 1,200 questions 6" in told and " added that nothing answers" in told
+    assert run("augment", qa, "--out", tmp_path / "varied.jsonl") == 2
+    assert "stands there already" in capsys.readouterr().err
     assert run("validate", tmp_path / "varied.jsonl") == 0
     varied = list(streamit.read(tmp_path / "varied.jsonl"))
     kept = sum(not one.id.endswith(".na") for sample in varied for one in sample.questions) / (150 * 8)
@@ -115,6 +125,23 @@ def test_augment_leaves_other_tasks_and_zero_rates_as_they_are(qa, streams, tmp_
     assert (tmp_path / "same.jsonl").read_bytes() == path.read_bytes()
     assert run("augment", qa, "--out", tmp_path / "none.jsonl", "--drop", 0, "--shift", 0, "--hallucination", 0) == 0
     assert (tmp_path / "none.jsonl").read_bytes() == qa.read_bytes()
+
+
+def test_augment_says_when_nothing_was_varied_or_a_task_is_unknown(streams, tmp_path, capsys):
+    path = next(streams.glob("*.jsonl"))
+    assert run("augment", path, "--out", tmp_path / "same.jsonl") == 0
+    assert "none is of the task realtime_qa" in capsys.readouterr().out
+    assert run("augment", path, "--out", tmp_path / "x.jsonl", "--tasks", "relatime_qa") == 2
+    assert "did you mean 'realtime_qa'?" in capsys.readouterr().err
+    assert run("augment", streams, "--out", tmp_path / "x.jsonl") == 2
+    assert "augment takes one file" in capsys.readouterr().err
+
+
+def test_labels_of_samples_that_nobody_waits_in_are_told_to_be_none(qa, capsys):
+    capsys.readouterr()
+    assert run("labels", qa) == 0
+    told = capsys.readouterr()
+    assert told.out == "" and "no question here waits" in told.err
 
 
 def test_a_broken_file_leaves_no_half_of_an_augmented_one(qa, tmp_path, capsys):

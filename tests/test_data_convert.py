@@ -53,7 +53,8 @@ def test_a_conversion_writes_samples_a_report_and_what_was_rejected(tmp_path, ca
     path.write_text(json.dumps(held))
     assert run("activitynet_captions", "--input", path, "--out", tmp_path / "out", "--report", tmp_path / "r.json") == 0
     told = capsys.readouterr()
-    assert "20 samples" in told.out and "length_mismatch" in told.out and "expected 10,009 videos, found 21" in told.out
+    assert "20 samples" in told.out and "length_mismatch" in told.out
+    assert "the full set has 10,009 videos, found 21" in told.out
     assert told.err == ""
     report = json.loads((tmp_path / "r.json").read_text())
     assert report == json.loads((tmp_path / "out/activitynet_captions.train.report.json").read_text())
@@ -110,27 +111,39 @@ def test_only_videos_that_are_there_are_converted_when_that_is_asked(tmp_path, c
     (("activitynet_captions", "--input", "captions=GOOD", "--out", "OUT"), "has no input 'captions'"),
     (("shot2story", "--input", "GOOD", "--out", "OUT"), "type: --input fps=PATH"),
     (("activitynet_captions", "--input", "GOOD", "--out", "GOOD"), "cannot be made"),
-    (("activitynet_captions", "--input", "GOOD", "--out", "OUT", "--policy", "nowhere.yaml"), "cannot be read"),
+    (("activitynet_captions", "--input", "GOOD", "--out", "OUT", "--policy", "nowhere.yaml"), "there is no file"),
     (("activitynet_captions", "--input", "GOOD", "--out", "OUT", "--policy", "POLICY"), "did you mean 'tick_ms'?"),
-    (("activitynet_captions", "--input", "GOOD", "--out", "OUT", "--split", "../x"), "a split is letters"),
+    (("activitynet_captions", "--input", "GOOD", "--out", "OUT", "--split", "../x"), "a split is train, val or test"),
+    (("activitynet_captions", "--input", "GOOD", "--out", "OUT", "--split", "vla"), "a split is train, val or test"),
+    (("activitynet_captions", "--input", "annotations=", "--out", "OUT"), "no file is named"),
+    (("coin",), "streambridge data convert coin --list"),
+    (("activitynet_captions", "--input", "GOOD", "--out", "OUT", "--policy", "SHARE"), "between 0 and 1; it is 20"),
+    (("activitynet_captions", "--input", "GOOD", "--out", "OUT", "--policy", "VOID"), "is empty"),
+    (("et_instruct", "--input", "GOOD", "--out", "OUT", "--policy", "OPTION"), "did you mean 'tasks'?"),
     (("activitynet_captions", "--input", "EMPTY", "--out", "OUT"), "holds no annotation file"),
     (("activitynet_captions", "--input", "GOOD", "--out", "OUT", "--videos", "nowhere"), "is no folder"),
     (("activitynet_captions", "--input", "TEXT", "--out", "OUT"), "is no JSON"),
-    (("activitynet_captions", "--input", "LIST", "--out", "OUT"), "nothing was converted; most of it: unknown_layout"),
+    (("activitynet_captions", "--input", "LIST", "--out", "OUT"), "the first: list.json:1: unknown_layout: missing: duration"),
 ])  # fmt: skip
 def test_wrong_use_is_one_line_that_says_what_to_type(tmp_path, capsys, words, expected):
     there = {
         "GOOD": activitynet(tmp_path / "good.json", 2), "OUT": tmp_path / "out", "POLICY": tmp_path / "policy.yaml",
+        "SHARE": tmp_path / "share.yaml", "VOID": tmp_path / "void.yaml", "OPTION": tmp_path / "option.yaml",
         "EMPTY": tmp_path / "empty", "TEXT": tmp_path / "text.json", "LIST": tmp_path / "list.json",
     }  # fmt: skip
     there["EMPTY"].mkdir()
     there["POLICY"].write_text("tick: 5\n")
+    there["SHARE"].write_text("proactive_share: 20\n")
+    there["VOID"].write_text("")
+    there["OPTION"].write_text("options: {task: [tvg]}\n")
     there["TEXT"].write_text("hello")
     there["LIST"].write_text('[{"a": 1}]')
     words = [next((word.replace(key, str(path)) for key, path in there.items() if key in word), word) for word in words]
     assert run(*words) in (1, 2)
     told = capsys.readouterr().err
     assert expected in told and told.count("\n") == 1 and "Traceback" not in told
+    left = [path for path in (tmp_path / "out").rglob("*") if path.is_file() and path.parent.name != "rejected"]
+    assert left == [], "nothing stands in the way of another try"
 
 
 def test_what_stands_there_already_is_not_overwritten(tmp_path, capsys):
@@ -139,10 +152,78 @@ def test_what_stands_there_already_is_not_overwritten(tmp_path, capsys):
     assert run(*words) == 0
     before = (tmp_path / "out/activitynet_captions.train.jsonl").read_bytes()
     assert run(*words) == 2
-    assert "stands there already" in capsys.readouterr().err
-    (tmp_path / "out/activitynet_captions.train.report.json").unlink()
+    assert "is converted already" in capsys.readouterr().err
+    (tmp_path / "out/activitynet_captions.train.report.json").rename(tmp_path / "report.json")
     assert run(*words) == 2
+    assert "stands there already" in capsys.readouterr().err
     assert (tmp_path / "out/activitynet_captions.train.jsonl").read_bytes() == before
+    (tmp_path / "report.json").rename(tmp_path / "out/activitynet_captions.train.report.json")
+    activitynet(path, 5)
+    assert run(*words, "--force") == 0
+    assert (tmp_path / "out/activitynet_captions.train.jsonl").read_bytes().startswith(before)
+    assert len((tmp_path / "out/activitynet_captions.train.jsonl").read_bytes().splitlines()) == 5
+
+
+@pytest.mark.parametrize(("names", "split"), [
+    (["train.json"], "train"), (["val_1.json"], "val_1"), (["annotations.val.json"], "val"), (["data.json"], "train"),
+    (["captions_validation.json"], "val"), (["my_testing_set.json"], "test"), (["dev.json"], "val"),
+    (["trainval.json"], "train"), (["latest.json"], "train"), (["train_1.json", "train_2.json"], "train"),
+])  # fmt: skip
+def test_the_split_is_that_which_the_files_are_named_by(tmp_path, names, split):
+    paths = [activitynet(tmp_path / name, 2) for name in names]
+    inputs = [word for path in paths for word in ("--input", path)]
+    assert run("activitynet_captions", *inputs, "--out", tmp_path / "out") == 0
+    assert (tmp_path / f"out/activitynet_captions.{split}.jsonl").is_file()
+
+
+def test_files_of_several_splits_are_not_mixed_without_a_word(tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    activitynet(tmp_path / "in/train.json", 2), activitynet(tmp_path / "in/val_1.json", 2)
+    words = ("activitynet_captions", "--input", tmp_path / "in", "--out", tmp_path / "out")
+    assert run(*words) == 2
+    assert "train.json, val_1.json are of several splits (train, val_1)" in capsys.readouterr().err
+    assert run(*words, "--split", "train") == 0
+
+
+def test_a_file_that_breaks_off_is_no_success(tmp_path, capsys):
+    path = activitynet(tmp_path / "train.json", 20)
+    path.write_bytes(path.read_bytes()[:1500])
+    assert run("activitynet_captions", "--input", path, "--out", tmp_path / "out") == 1
+    told = capsys.readouterr()
+    assert "train.json:1: the file breaks off; what stands behind was not read" in told.err
+    assert "5 samples" in told.out
+
+
+def test_what_is_rejected_is_found_in_a_file_of_one_line(tmp_path):
+    window = {"moment_start_frame": 30, "moment_end_frame": 90, "question": "Where is it?"}
+    answers = ["here", "there", "under it", "", "behind"]
+    rows = [{"video_id": f"clip{n}", "sample_id": f"s{n}", "answer": text, **window} for n, text in enumerate(answers)]
+    (tmp_path / "train.json").write_text(json.dumps(rows))
+    (tmp_path / "probe.csv").write_text("video,duration_s,fps\n" + "".join(f"clip{n},60,30\n" for n in range(5)))
+    inputs = ("--input", tmp_path / "train.json", "--input", f"durations={tmp_path / 'probe.csv'}")
+    assert run("qaego4d", *inputs, "--out", tmp_path / "out") == 0
+    (line,) = (tmp_path / "out/rejected/qaego4d.train.jsonl").read_text().splitlines()
+    assert {"line": 1, "record": 4, "key": "s3", "reason": "empty_text"}.items() <= json.loads(line).items()
+
+
+def test_ctrl_c_says_how_to_go_on_and_going_on_is_told(tmp_path, capsys, monkeypatch):
+    path = activitynet(tmp_path / "train.json", 30)
+    words = ("activitynet_captions", "--input", path, "--out", tmp_path / "out")
+    real, calls = converting.rows, []
+
+    def stopped(*given):
+        for k, row in enumerate(real(*given)):
+            if k == 10 and not calls:
+                calls.append(k)
+                raise KeyboardInterrupt
+            yield row
+
+    monkeypatch.setattr(converting, "rows", stopped)
+    assert run(*words) == 130
+    assert "stopped; type the same line to go on" in capsys.readouterr().err
+    assert run(*words) == 0
+    told = capsys.readouterr()
+    assert "going on where an earlier run was stopped" in told.err and "30 samples" in told.out
 
 
 def test_a_file_of_something_else_is_given_up_after_a_thousand_records(tmp_path, capsys):

@@ -33,6 +33,7 @@ def files(tmp_path, uris, videos):
     (f"activitynet:v_{YT}", f"{YT}.mkv", "exact"), (f"youcook2:{YT}", f"v_{YT}", "exact"),
     (f"made:{YT}", f"./videos/{YT}.webm", "exact"), (f"made:{YT}", f"videos\\{YT}.mp4", "exact"),
     (f"made:{YT}", f"https://www.youtube.com/watch?v={YT}", "exact"), (f"made:{YT}", f"https://youtu.be/{YT}", "exact"),
+    (f"hdvila:{YT}.19", f"{YT}.mp4", "cut"), (f"hdvila:{YT}.19", f"hdvila/{YT}.19.mp4", "exact"),
     (f"made:{YT}", f"qvhighlights/{YT}_60.0_210.0.mp4", "cut"), (f"made:{YT}_60_210", f"{YT}", "cut"),
     (f"made:{YT}_0_10", f"{YT}_20_30", "cut"), (f"made:v_{YT}_3", f"{YT}.mp4", "cut"),
     (f"made:{YT}_0_10", f"x/{YT}_0_10.mp4", "exact"), (f"ego4d:{UID}", f"Ego4D/{UID}.mp4", "exact"),

@@ -108,7 +108,7 @@ def test_a_pickle_is_never_opened(tmp_path, protocol, layout):
 
 
 @pytest.mark.parametrize(("text", "layout", "match"), [
-    ("hello", "json", "is no JSON: it begins with b'h'"), ("", "csv", "has no header"),
+    ("hello", "json", "is no JSON: it begins with 'hello'"), ("", "csv", "has no header"),
     ('{"a":[{"x":1}]}', "json", "keeps its records under 'database'"),
 ])  # fmt: skip
 def test_a_file_of_another_kind_is_told_in_one_line(tmp_path, text, layout, match):
@@ -131,7 +131,7 @@ def test_csv_rows_keep_quotes_commas_and_line_ends(tmp_path):
 
 
 @pytest.mark.parametrize(("text", "expected"), [
-    ('id,words\n1,"never closed\n2,b\n3,c\n', [(2, "cut_short"), (3, "2"), (4, "3")]),
+    ('id,words\n1,"never closed\n2,b\n3,c\n', [(2, "open_quote"), (3, "2"), (4, "3")]),
     ("id,words\n1,a,surplus\n2,b\n", [(2, "unknown_layout"), (3, "2")]),
     ("id,words\n1\n2,b\n", [(2, "unknown_layout"), (3, "2")]),
     ('id,words\n1,a"b"c\n2,b\n', [(2, "1"), (3, "2")]),

@@ -13,6 +13,7 @@ import pytest
 
 from streambridge import streamit
 from streambridge.data import converting, flatten, invariants, source_set
+from streambridge.data.job import Job, layout
 from streambridge.data.policy import Policy
 from streambridge.data.reasons import QUIRKS, REASONS
 from streambridge.data.rows import Row, rows
@@ -37,7 +38,7 @@ def job(name, out, policy=None):
     given = {key: value if isinstance(value, list) else [value] for key, value in told["inputs"].items()}
     inputs = {key: tuple(FOLDER / name / file for file in files) for key, files in given.items()}
     rules = policy or Policy(**told.get("policy", {}))
-    return converting.Job(source_set.find(name), inputs, Path(out), rules, told.get("split", "train"))
+    return Job(source_set.find(name), inputs, Path(out), rules, told.get("split", "train"))
 
 
 @pytest.fixture(scope="module")
@@ -68,13 +69,13 @@ def given_for(name):
         seen.add((kind, word))
         return new
 
-    options = converting.options(one)
-    return Given(one.source, one.policy, options, converting.side_tables(one), one.split, Tally(), first), one
+    options = one.options()
+    return Given(one.source, one.policy, options, one.tables(), one.split, Tally(), first), one
 
 
 def records(one):
     """The rows as the converter gets them, groups together."""
-    found = [row for path in one.files for row in rows(path, *converting.layout(path, one.source.inputs[0]))]
+    found = [row for path in one.files for row in rows(path, *layout(path, one.source.inputs[0]))]
     good = [row for row in found if isinstance(row, Row)]
     if one.source.group is None:
         return good
@@ -206,7 +207,7 @@ def mutated(value, rng):
 
 def garbage(one, rng):
     """A record of the set with something wrong in it, as the converter would get it. Raises what `group` raises."""
-    found = [row for path in one.files for row in rows(path, *converting.layout(path, one.source.inputs[0]))]
+    found = [row for path in one.files for row in rows(path, *layout(path, one.source.inputs[0]))]
     row = rng.choice([row for row in found if isinstance(row, Row)])
     key = row.key if rng.random() < 0.9 else str(rng.choice(HOSTILE))[:300]
     row = Row(row.line, row.end, key, mutated(row.value, rng), row.raw)

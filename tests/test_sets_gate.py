@@ -46,7 +46,7 @@ def database(**videos):
 
 def video(*instances, subset="training", duration=30.0):
     said = [{"label": label, "segment": [start, end]} for label, start, end in instances]
-    return {"annotations": said, "subset": subset, "duration": duration}
+    return {"annotations": said, "subset": subset, "duration": duration, "filename": "v_1.mp4"}
 
 
 def test_a_label_is_asked_for_at_the_start_and_said_at_the_end_of_each_instance(tmp_path):
@@ -130,6 +130,14 @@ def test_hacs_tells_its_lengths_as_texts_and_its_subsets_become_splits(tmp_path)
     assert (samples["abc/rowing"]["split"], samples["xyz/rowing"]["split"]) == ("train", "val")
     assert report["rejected"] == {"no_segment": 1}
     assert [d["found"] for d in report["differences"]] == [1, 1, 1]  # of 37,613, 5,981 and 5,987
+
+
+@pytest.mark.parametrize(("name", "duration", "more"), [("hacs", 61.5, {}), ("fineaction", 61.5, {"filename": None})])
+def test_the_file_of_another_set_of_the_same_layout_is_not_taken_for_this_one(tmp_path, name, duration, more):
+    record = {**video(("Rowing", 3.1, 9.0), duration=duration), **more}
+    record = {key: value for key, value in record.items() if value is not None}
+    samples, report = converted(tmp_path, name, database(abc=record))
+    assert not samples and report["rejected"] == {"unknown_layout": 1}
 
 
 # ---------------------------------------------------------------------------------------------- Charades-STA

@@ -341,12 +341,12 @@ def test_ids_and_lengths_may_stand_beside_the_rows(tmp_path):
     [
         (OWN | {"scores": []}, "unknown_layout", "no known field: 'scores'; the nearest one is 'score'"),
         (OWN | {"fromm": 1}, "unknown_layout", "no known field: 'fromm'; the nearest one is 'from'"),
-        ({key: OWN[key] for key in ("vid", "say", "from", "sec")}, "unknown_layout", "the field 'to' is missing"),
+        ({key: OWN[key] for key in ("vid", "say", "from", "sec")}, "unknown_layout", "missing: to;"),
         (OWN | {"say": "soak the cane"}, "unknown_layout", "say is a list; got 'soak the cane'"),
         (OWN | {"to": [12.5]}, "length_mismatch", "2 texts, 2 starts, 1 ends"),
         (OWN | {"vid": "../PJ"}, "bad_id", "'../PJ'"),
         (OWN | {"sec": "60"}, "missing_duration", "'60'"),
-        (ROW | {"conversations": said("3 - 9 seconds, soak")}, "unknown_layout", "the field 'vid' is missing"),
+        (ROW | {"conversations": said("3 - 9 seconds, soak")}, "unknown_layout", "missing: vid, say, from, to, sec;"),
         ([OWN], "unknown_layout", "a record is a mapping"),
     ],
 )

@@ -28,10 +28,14 @@ def read(path: str | Path, kind: type[T]) -> T:
     Raises:
         BadInput: with file and key, what came and what was expected.
     """
+    if not Path(path).is_file():
+        raise BadInput(f"there is no file {path}")
     try:
         data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as err:  # ValueError: no UTF-8, no such date
         raise BadInput(f"{path}: cannot be read as a recipe: {' '.join(str(err).split())}") from err
+    if data is None:
+        raise BadInput(f"{path} is empty; expected keys and values")
     filled: T = fill(data, kind, str(path))
     return filled
 

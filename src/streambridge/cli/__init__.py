@@ -81,7 +81,7 @@ def _misused(err: Any, words: list[str]) -> int:
         err.show()
     else:
         verb = f" {words[0]}" if words[0] in loading.names("cli") else ""
-        _complain(f"{err.format_message()} For what there is, type: streambridge{verb} --help")
+        _complain(f"{err.format_message().rstrip('.')}. For what there is, type: streambridge{verb} --help")
     return 2
 
 

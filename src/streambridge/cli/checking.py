@@ -1,6 +1,7 @@
 """`streambridge data validate | stats | card | leakage`: what files of samples hold. Knows files and options only."""
 
 import json as json_
+import shutil
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -9,6 +10,7 @@ import typer
 from streambridge.errors import BadInput, WrongUse
 
 FILES = Annotated[list[Path], typer.Argument(help="Files of streamit/1, or folders of them (*.jsonl).")]
+LEAKAGE: Final = "leakage.json"  # what was found, beside the samples that are left
 _MOST_TOLD: Final = 20  # leaking samples told one by one; all stand in --json
 
 
@@ -59,14 +61,15 @@ def stats(
     """
     from streambridge.data import page as drawing
     from streambridge.data import stats as room
-    from streambridge.data.converting import write
+    from streambridge.data.outputs import write
 
     named = files_of(files)
+    if page is not None:
+        write(page, drawing.page(named, shown=shown, seed=seed))
     found = room.stats(named)
     for line in [json_.dumps(found, ensure_ascii=False)] if json else room.told(found):
         typer.echo(line)
     if page is not None:
-        write(page, drawing.page(named, shown=shown, seed=seed))
         typer.echo(f"the page stands in {page}", err=json)
 
 
@@ -78,13 +81,18 @@ def card(
 ) -> None:
     """Write the data card: sources and licences, counts, what was mended and left out, splits, honest limits."""
     from streambridge.data import card as room
-    from streambridge.data.converting import write
+    from streambridge.data.outputs import write
     from streambridge.data.stats import stats as counted
 
     reports = [_json(path) for path in sorted(folder.glob("*.report.json"))]
+    checked = leakage or (folder / LEAKAGE if (folder / LEAKAGE).exists() else None)
+    leaks = _json(checked) if checked else None
+    if checked and (not isinstance(leaks, dict) or leaks.get("schema") != "leakage/1"):
+        raise BadInput(f"{checked} is not what `streambridge data leakage --json` prints")
     found = counted(files_of([folder]))
-    write(out, room.card(found, reports, title, _json(leakage) if leakage else None))
-    typer.echo(f"the card stands in {out}")
+    write(out, room.card(found, reports, title, leaks))
+    lacks = "" if reports else f"; {folder} has no reports of conversions, so it lacks counts, licences and policy"
+    typer.echo(f"the card stands in {out}{lacks}")
 
 
 def leakage(
@@ -100,19 +108,42 @@ def leakage(
     streambridge data leakage streams --against ovo_bench_new.json --without streams-clean
     """
     from streambridge.data import leakage as room
+    from streambridge.data.outputs import write
 
     named = files_of(files)
+    if without is not None:
+        _expect_elsewhere(without, named)
     found = room.check(named, against)
     for line in [json_.dumps(found.said(), ensure_ascii=False)] if json else found.told():
         typer.echo(line)
     for leak in found.leaks[: 0 if json else _MOST_TOLD]:
         typer.echo(f"  {leak.sample}: {leak.uri} is {leak.matched} of {leak.benchmark}")
     if without is not None:
-        without.mkdir(parents=True, exist_ok=True)
         for path in named:
             kept, left = room.without(path, found.leaking, without / path.name)
             typer.echo(f"{without / path.name}: {kept} samples, {left} left out", err=json)
+        for path in {path.parent for path in named}:
+            _copy_reports(path, without)
+        write(without / LEAKAGE, json_.dumps({**found.said(), "left_out": True}) + "\n")
     return 1 if found.leaks and without is None else 0
+
+
+def _expect_elsewhere(folder: Path, named: list[Path]) -> None:
+    for path in named:
+        if path.resolve().parent == folder.resolve():
+            raise WrongUse(f"--without {folder} is where the samples are read from; name another folder")
+        if (folder / path.name).exists():
+            raise WrongUse(f"{folder / path.name} stands there already; remove it, or name another folder")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as err:
+        raise WrongUse(f"--without {folder} cannot be made: {err.strerror}; name another folder") from err
+
+
+def _copy_reports(folder: Path, to: Path) -> None:
+    """The card of what is left tells where it came from, too."""
+    for path in folder.glob("*.report.json"):
+        shutil.copyfile(path, to / path.name)
 
 
 def _json(path: Path) -> Any:

@@ -1,6 +1,8 @@
 """`streambridge data convert`: a data set's annotations -> streamit/1. Knows options and a terminal, no data set."""
 
+import inspect
 import json as json_
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +16,8 @@ from streambridge.errors import WrongUse
 if TYPE_CHECKING:
     from streambridge.data.source_set import SourceSet
 
+_SPLIT: Final = re.compile(r"(train|val|test)[A-Za-z0-9_-]*")
+_IN_NAME: Final = re.compile(r"(?:^|[^a-z])(train(?:ing)?|val(?:id|idation|_\d)?|dev|test(?:ing)?)(?![a-z])")
 _ENDINGS: Final = {".json", ".jsonl", ".csv", ".txt", ".parquet"}
 
 
@@ -29,7 +33,10 @@ def convert(
     out: Annotated[
         Path | None, typer.Option(help="The folder to write to: SOURCE.SPLIT.jsonl, a report, and what was rejected.")
     ] = None,
-    split: Annotated[str, typer.Option(help="The split, for sets whose records do not tell theirs.")] = "train",
+    split: Annotated[
+        str | None,
+        typer.Option(help="For sets whose records do not tell theirs; default: as the file is named, else train."),
+    ] = None,
     policy: Annotated[
         Path | None, typer.Option(help="YAML: tick_ms, clamp_ms, proactive_share, seed, options.")
     ] = None,
@@ -40,6 +47,7 @@ def convert(
         Path | None, typer.Option(help="Write the report here too: found beside expected counts of the full set.")
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Fail when counts differ from the full set's.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Do it again: remove what stands there of it.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object and nothing else.")] = False,
     list_: Annotated[bool, typer.Option("--list", help="Name the sets, one a line; with SOURCE: its files.")] = False,
 ) -> int:
@@ -51,30 +59,52 @@ def convert(
     streambridge data convert youcook2 --input youcookii_annotations_trainval.json --out streams
     """
     from streambridge.data import converting, source_set
+    from streambridge.data.job import Job
+    from streambridge.data.outputs import write
     from streambridge.data.report import lines
 
     if list_:
         _print(_listed(source, source_set.names, source_set.find))
         return 0
     if source is None or out is None or not input:
+        what = f"{source} --list" if source else "--list"
         raise WrongUse(
-            "type: streambridge data convert SOURCE --input FILE --out FOLDER; the sets are told by: "
-            "streambridge data convert --list"
+            f"type: streambridge data convert {source or 'SOURCE'} --input FILE --out FOLDER; what there is and what "
+            f"it needs: streambridge data convert {what}"
         )
     chosen = source_set.find(source)
-    job = converting.Job(chosen, _inputs(chosen, input), out, _policy(policy), _named(split), _stems(videos))
-    with _bar(source) as told:
-        found = converting.run(job, told)
+    inputs = _inputs(chosen, input)
+    job = Job(chosen, inputs, out, _policy(policy), _split(split, inputs[chosen.inputs[0].name]), _stems(videos))
+    if force:
+        job.forget()
+    found = _run(lambda told: converting.run(job, told), source, job.notes.exists())
     if report is not None:
-        converting.write(report, json_.dumps(found, indent=1, ensure_ascii=False) + "\n")
-    _print([json_.dumps(found, ensure_ascii=False)] if json else [*lines(found), f"written to {out}"])
-    return _code(found, strict)
+        write(report, json_.dumps(found, indent=1, ensure_ascii=False) + "\n")
+    told = [*lines(found), f"written to {out}"] if found["produced"]["samples"] else lines(found)
+    _print([json_.dumps(found, ensure_ascii=False)] if json else told)
+    return _code(found, out, strict)
 
 
-def _code(found: dict[str, Any], strict: bool) -> int:
+def _run(run: Callable[[Callable[[int, int], None]], dict[str, Any]], source: str, again: bool) -> dict[str, Any]:
+    if again:
+        print(f"streambridge: {source}: going on where an earlier run was stopped", file=sys.stderr)
+    try:
+        with _bar(source) as told:
+            return run(told)
+    except KeyboardInterrupt:
+        print("streambridge: stopped; type the same line to go on", file=sys.stderr)
+        raise
+
+
+def _code(found: dict[str, Any], out: Path, strict: bool) -> int:
+    rejected = out / "rejected" / f"{found['source']}.{found['split']}.jsonl"
     if not found["produced"]["samples"]:
-        most = max(found["rejected"], key=found["rejected"].get, default="no records")
-        print(f"streambridge: nothing was converted; most of it: {most}", file=sys.stderr)
+        first = found["first_rejected"] or "there are no records"
+        print(f"streambridge: nothing was converted; the first: {first}; all of them: {rejected}", file=sys.stderr)
+        return 1
+    if found["breaks_off"]:
+        print(f"streambridge: {found['breaks_off']}: the file breaks off; what stands behind was not read",
+              file=sys.stderr)  # fmt: skip
         return 1
     return 1 if strict and found["differences"] else 0
 
@@ -83,19 +113,26 @@ def _listed(source: str | None, names: Callable[[], list[str]], find: "Callable[
     if source is None:
         return [f"{name:<22}{find(name).title}" for name in names()]
     chosen = find(source)
-    files = [f"{'' if one.needed else '[not needed] '}--input {one.name}={_what(one)}" for one in chosen.inputs]
-    options = [f"policy option {name}: {value!r}" for name, value in _defaults(chosen.options)]
-    return [f"{source}: {chosen.title} ({chosen.version}); licence: {chosen.licence}", *files, *options]
+    files = [f"--input {one.name}={_what(one)}" for one in chosen.inputs]
+    head = f"{source}: {chosen.title} ({chosen.version}); licence: {chosen.licence}"
+    return [head, *files, *_options(chosen.options)]
 
 
 def _what(one: Any) -> str:
     columns = f" (columns {', '.join(one.columns)}; or JSON by id)" if one.columns else ""
-    return f"PATH   {one.what}{columns}"
+    return f"PATH   {'' if one.needed else 'optional: '}{one.what}{columns}"
 
 
-def _defaults(options: type) -> list[tuple[str, Any]]:
+def _options(options: type) -> list[str]:
+    """The set's own rules as they stand in a policy file, with what their class says of them."""
+    names = getattr(options, "__slots__", ())
+    if not names:
+        return []
     made = options()
-    return [(name, getattr(made, name)) for name in getattr(options, "__slots__", ())]
+    values = [f"  {name}: {json_.dumps(getattr(made, name), default=list)}" for name in names]
+    said = (inspect.getdoc(options) or "").partition("Attributes:")[2].splitlines()
+    meant = [f"# {line.strip()}" for line in said if line.strip()]
+    return ["its own rules, for --policy FILE:", "options:", *values, *meant]
 
 
 def _inputs(chosen: "SourceSet", given: list[str]) -> dict[str, tuple[Path, ...]]:
@@ -106,6 +143,8 @@ def _inputs(chosen: "SourceSet", given: list[str]) -> dict[str, tuple[Path, ...]
         if equals and name not in known and not Path(word).exists():
             raise WrongUse(f"--input {word}: {chosen.name} has no input {name!r}; there are: {', '.join(known)}")
         name, path = (name, path) if equals and name in known else (known[0], word)
+        if not path:
+            raise WrongUse(f"--input {word}: no file is named")
         found[name] = (*found.get(name, ()), *_files(Path(path)))
     return found
 
@@ -126,10 +165,23 @@ def _policy(path: Path | None) -> Any:
     return Policy() if path is None else recipe.read(path, Policy)
 
 
-def _named(split: str) -> str:
-    if not split.replace("_", "").replace("-", "").isalnum():
-        raise WrongUse(f"--split {split!r}: a split is letters, digits, _ and -, e.g. train")
-    return split
+def _split(named: str | None, files: tuple[Path, ...]) -> str:
+    """The split that is named, else the one that the files' names tell, else train."""
+    if named is not None:
+        if not _SPLIT.fullmatch(named):
+            raise WrongUse(f"--split {named}: a split is train, val or test, or begins with one, as val_1 does")
+        return named
+    told = {_told(path) for path in files}
+    if len(told) > 1:
+        names = ", ".join(path.name for path in files[:4])
+        splits = ", ".join(sorted(told))
+        raise WrongUse(f"{names} are of several splits ({splits}); convert each by itself, or say --split")
+    return told.pop() if told else "train"
+
+
+def _told(path: Path) -> str:
+    found = _IN_NAME.search(path.stem.lower())
+    return "train" if found is None else re.sub("^(valid(ation)?|dev)$", "val", re.sub("ing$", "", found[1]))
 
 
 def _stems(folder: Path | None) -> frozenset[str] | None:

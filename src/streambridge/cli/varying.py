@@ -3,6 +3,7 @@
 import csv
 import json as json_
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, cast
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 import typer
 
 from streambridge.cli.checking import FILES, files_of
-from streambridge.errors import WrongUse
+from streambridge.errors import UnknownName, WrongUse
 
 if TYPE_CHECKING:
     from streambridge.types import Timeline
@@ -20,7 +21,7 @@ _TASK: Final = "realtime_qa"  # what the paper varies: StreamingQA (arXiv 2505.0
 
 def augment(
     file: Annotated[Path, typer.Argument(help="A file of streamit/1.")],
-    out: Annotated[Path, typer.Option(help="The file to write.")],
+    out: Annotated[Path, typer.Option(help="The file to write; it must not stand there yet.")],
     drop: Annotated[float, typer.Option(min=0, max=1, help="Chance that a question and its answer go.")] = 0.55,
     shift: Annotated[float, typer.Option(min=0, max=1, help="Chance that a question is asked before its clip.")] = 0.1,
     hallucination: Annotated[
@@ -35,35 +36,68 @@ def augment(
 
     streambridge data augment streams/streamingqa_release.train.jsonl --out varied.jsonl
     """
-    from collections import Counter
-
     from streambridge import streamit
     from streambridge.data import augment as room
     from streambridge.data.hallucination import Pool, add
 
+    chosen = _tasks(tasks)
+    if out.exists():
+        raise WrongUse(f"--out {out} stands there already; remove it, or name another file")
+    if file.is_dir():
+        raise WrongUse(f"{file} is a folder; augment takes one file")
     counts: Counter[str] = Counter()
 
     def varied() -> Iterator["Timeline"]:
-        pool = Pool(_of(file, tasks), seed) if hallucination else None
-        for sample in streamit.read(file):
+        pool = Pool((one for one in streamit.read(file) if one.meta.get("task") in chosen), seed)
+        for before in streamit.read(file):
             counts["samples"] += 1
-            if tasks == "all" or sample.meta.get("task") in tasks.split(","):
-                sample = room.shift(room.drop(sample, drop, seed, epoch, keep_min), shift, seed, epoch)
-                sample = add(sample, pool, hallucination, seed, epoch) if pool else sample
-                counts.update(set(sample.meta.get("quirks", ())) & set(room.QUIRKS))
-            if sample.references:
-                yield sample
-            else:
-                counts["left empty"] += 1
+            if before.meta.get("task") not in chosen:
+                yield before
+                continue
+            after = room.shift(room.drop(before, drop, seed, epoch, keep_min), shift, seed, epoch)
+            after = add(after, pool, hallucination, seed, epoch)
+            _count(counts, before, after)
+            if after.references:
+                yield after
 
     _write(out, varied())
-    typer.echo(f"{out}: " + ", ".join(f"{name} {n:,}" for name, n in counts.items()))
+    for line in _varied(out, counts, chosen, hallucination):
+        typer.echo(line)
 
 
-def _of(file: Path, tasks: str) -> Iterator["Timeline"]:
-    from streambridge import streamit
+def _tasks(named: str) -> frozenset[str]:
+    from streambridge.data.invariants import TASKS
 
-    return (one for one in streamit.read(file) if tasks == "all" or one.meta.get("task") in tasks.split(","))
+    chosen = TASKS if named == "all" else tuple(named.split(","))
+    for task in chosen:
+        if task not in TASKS:
+            raise UnknownName("task", task, TASKS)
+    return frozenset(chosen)
+
+
+def _count(counts: Counter[str], before: "Timeline", after: "Timeline") -> None:
+    kept = {one.id: one for one in after.questions}
+    there = [one for one in before.questions if one.when == "now"]
+    counts["varied"] += 1
+    counts["questions"] += len(there)
+    counts["dropped"] += sum(one.id not in kept for one in there)
+    counts["moved"] += sum(one.id in kept and kept[one.id] != one for one in there)
+    counts["added"] += len(kept) - sum(one.id in kept for one in before.questions)
+    counts["empty"] += not after.references
+
+
+def _varied(out: Path, counts: Counter[str], chosen: frozenset[str], ratio: float) -> Iterator[str]:
+    yield (
+        f"{out}: {counts['samples']:,} samples, {counts['varied']:,} varied; of {counts['questions']:,} questions "
+        f"{counts['dropped']:,} dropped, {counts['moved']:,} moved before their clip, {counts['added']:,} added that "
+        "nothing answers"
+    )
+    if not counts["varied"]:
+        yield f"  none is of the task {', '.join(sorted(chosen))}: all passed as they are; --tasks names others"
+    if ratio >= 0.01 and not counts["added"]:
+        yield "  none was added: no question of another sample is about something else entirely"
+    if counts["empty"]:
+        yield f"  {counts['empty']:,} samples were left without a question, and out"
 
 
 def _write(out: Path, samples: Iterator["Timeline"]) -> None:
@@ -81,7 +115,11 @@ def _write(out: Path, samples: Iterator["Timeline"]) -> None:
 def labels(
     files: FILES,
     widths: Annotated[
-        str, typer.Option(help="paper: the last P % of a segment, P drawn in 0-50; events: one frame for a change ...")
+        str,
+        typer.Option(
+            help="paper: the last P % of a segment, P drawn in 0-50. events: one frame for a change of the made-up "
+            "world, three for an alert or an action, the last 30 % of a step; other tasks as paper."
+        ),
     ] = "paper",
     fps: Annotated[float, typer.Option(min=0.01, max=60, help="Frames per second.")] = 1.0,
     seed: Annotated[int, typer.Option(help="Of P.")] = 0,
@@ -91,11 +129,15 @@ def labels(
     from streambridge import streamit
     from streambridge.data.labels import labels_of
 
+    told = 0
     for path in files_of(files):
         for sample in streamit.read(path):
             for question in (one for one in sample.questions if one.when != "now"):
                 found = labels_of(sample, question.id, widths, 1000 / fps, seed, epoch)
                 typer.echo(json_.dumps({"id": sample.id, "question": question.id, "labels": found}))
+                told += 1
+    if not told:
+        typer.echo("no question here waits for its answer: labels are those of proactive samples", err=True)
 
 
 def world(

@@ -19,6 +19,7 @@ TITLE: Final = "Stream-IT data card"
 _MOST_CELL: Final = 200  # characters
 _MOST_LISTED: Final = 20  # differences and leaks that are listed one by one
 _MOST_FOUND: Final = 4  # counts of one source in its cell
+_LEFT_OUT: Final = " They were left out of this corpus; the counts of the sources above are those before."
 _DROPPED: Final = "dropped_"
 
 Report = Mapping[str, Any]
@@ -168,6 +169,7 @@ def _leaks(leakage: Mapping[str, Any] | None) -> list[str]:
     lines.append(
         f"By ids alone, {leakage.get('leaking', 0):,} of {leakage.get('samples', 0):,} samples "
         f"({leakage.get('share', 0):.2%}) show a video of a benchmark. Videos under other ids are not found."
+        + (_LEFT_OUT if leakage.get("left_out") else "")
     )
     rows = [[_cell(file), f"{own.get('videos', 0):,}", f"{own.get('exact', 0):,}", f"{own.get('cut', 0):,}"]
             for file, own in _mapping(leakage.get("benchmarks")).items()]  # fmt: skip

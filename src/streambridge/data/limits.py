@@ -7,13 +7,12 @@ from typing import Final
 
 # Of every Stream-IT made here.
 ALWAYS: Final = (
-    "Only converters and composed test rows are shipped, never annotations or videos. Each source has its own terms; "
-    "most allow research without commerce only. Whoever converts must hold the right to use the source.",
-    "Captions and annotations were not checked against the pixels. Where a question was written from a caption, the "
-    "checks show that the caption supports the answer, not that the video does.",
+    "The texts are those of the sources. Each source has its own terms; most allow research without commerce only. "
+    "Whoever converts, uses or passes on this corpus must hold the right to do so.",
+    "Captions, questions and answers were not checked against the pixels, nor against one another.",
     "Videos are named, not looked at: whether one still exists, is the same cut and has the told length is unknown.",
     "The paper (arXiv 2505.05467) does not tell the fields it took from each source, its few-shot examples, its "
-    "similarity model or its thresholds. Where it is silent, the choices here are ours and stand in the policy.",
+    "similarity model or its thresholds. Where it is silent, the choices are those of docs/stream-it.md.",
     "Answers stand at the first tick after their evidence: evidence spans of human annotators are themselves "
     "uncertain by seconds.",
 )

@@ -14,6 +14,20 @@ from typing import IO
 from streambridge.errors import RunFailed, WrongUse
 
 
+def write(path: Path, text: str) -> None:
+    """Write a text so that it stands there wholly or not at all.
+
+    Raises:
+        RunFailed: when it cannot be written.
+    """
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    except OSError as err:
+        raise RunFailed(f"cannot write {path}: {err.strerror or err}") from err
+
+
 class Outputs:
     """Files that grow at their ends under names of their own until all is done.
 
@@ -80,7 +94,7 @@ class Outputs:
 
     def _file(self, name: str) -> IO[bytes]:
         if name not in self._open:
-            if self.final(name).exists():
+            if self.final(name).exists() and not name.startswith("rejected/"):
                 raise WrongUse(f"{self.final(name)} stands there already; remove it, or name another --out")
             path = self._part(name)
             self._open[name] = open(path, "r+b" if path.exists() else "w+b")

@@ -33,8 +33,10 @@ class Policy:
     def __post_init__(self) -> None:
         if not 40 <= self.tick_ms <= 60_000:
             raise WrongUse(f"policy: tick_ms lies between 40 and 60000; it is {self.tick_ms}")
-        if self.clamp_ms < 0 or not 0 <= self.proactive_share <= 1:
-            raise WrongUse("policy: clamp_ms is 0 or more, proactive_share lies between 0 and 1")
+        if self.clamp_ms < 0:
+            raise WrongUse(f"policy: clamp_ms is 0 or more; it is {self.clamp_ms}")
+        if not 0 <= self.proactive_share <= 1:
+            raise WrongUse(f"policy: proactive_share lies between 0 and 1; it is {self.proactive_share:g}")
 
     def said(self) -> dict[str, Any]:
         """As a sample tells it."""

@@ -10,6 +10,7 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,10 +20,22 @@ _TABLES: Final = """
 create table if not exists state (name text primary key, value text not null);
 create table if not exists seen (word integer primary key);
 create table if not exists groups (name text primary key, number integer not null);
-create table if not exists held (number integer, file text, line integer, key text, raw blob);
+create table if not exists held
+    (number integer, file text, line integer, record integer, name text, key text, raw blob);
 create index if not exists held_by_number on held (number);
 """
 _CACHE_KB: Final = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A record and where it stands: file, line and number of the record from 1, what it calls itself, its bytes."""
+
+    file: str
+    line: int
+    record: int
+    name: str
+    raw: bytes
 
 
 class Progress:
@@ -77,20 +90,22 @@ class Progress:
         number = int.from_bytes(digest[:8], "big", signed=True)
         return self._run("insert or ignore into seen values (?)", (number,)).rowcount == 1
 
-    def hold(self, group: str, file: str, line: int, key: str, raw: bytes) -> None:
-        """Hold a record until its group is asked for."""
+    def hold(self, group: str, held: Held, key: str) -> None:
+        """Hold a record, with its key in a mapping, until its group is asked for."""
         self._run("insert or ignore into groups select ?, count(*) from groups", (group,))
         (number,) = self._run("select number from groups where name = ?", (group,)).fetchone()
-        self._run("insert into held values (?, ?, ?, ?, ?)", (number, file, line, key, raw))
+        values = (number, held.file, held.line, held.record, held.name, key, held.raw)
+        self._run("insert into held values (?, ?, ?, ?, ?, ?, ?)", values)
 
     def groups(self) -> int:
         """How many groups are held."""
         return int(self._run("select count(*) from groups").fetchone()[0])
 
-    def held(self, number: int) -> Iterator[tuple[str, int, str, bytes]]:
-        """The records of a group (from 0, in the order of first appearance), in the order they came."""
-        found = self._run("select file, line, key, raw from held where number = ? order by rowid", (number,))
-        yield from found.fetchall()
+    def held(self, number: int) -> Iterator[tuple[Held, str]]:
+        """The records of a group (from 0, in the order of first appearance) with their keys, in the order they came."""
+        what = "select file, line, record, name, raw, key from held where number = ? order by rowid"
+        for *held, key in self._run(what, (number,)).fetchall():
+            yield Held(*held), key
 
     def close(self, gone: bool = False) -> None:
         """Let go of the file; `gone`: the conversion is done and needs no notes any more."""

@@ -29,7 +29,7 @@ PROMPTS: Final[dict[str, tuple[str, ...]]] = {
         'Say "{words}" each time you have seen it.',
         'Watch for "{words}" and answer with those words whenever it has happened.',
         'Every time "{words}" takes place, tell me "{words}".',
-        'As soon as "{words}" was to be seen, say so in these words: "{words}".',
+        'As soon as "{words}" has been seen, say so in these words: "{words}".',
     ),
     "grounded_qa": (
         "{words} Answer only once you have seen enough to know.",

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from streambridge.data.reasons import QUIRKS, REASONS
-from streambridge.data.source_set import Tally
+from streambridge.data.source_set import Reject, Tally
 from streambridge.types import Timeline
 
 if TYPE_CHECKING:
-    from streambridge.data.converting import Job
+    from streambridge.data.job import Job
 
 DURATIONS_S: Final = (10, 30, 60, 120, 180, 300, 600, 1800, 3600)  # borders of the histogram
 ANSWERS: Final = (1, 2, 3, 5, 8, 12, 20, 50)
@@ -26,6 +26,8 @@ class Counts:
         records: read, broken ones too.
         converted: records that gave a sample.
         rejected: records (and samples of records) by reason.
+        first: the first that was rejected: where, why, and what came.
+        cut: the first place where a file breaks off.
         made: samples by what they are: `samples`, `answers`, `split:train`, `order:proactive`, histograms.
         duration_ms: of all samples.
     """
@@ -33,6 +35,8 @@ class Counts:
     records: int = 0
     converted: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
+    first: str = ""
+    cut: str = ""
     made: Counter[str] = field(default_factory=Counter)
     duration_ms: int = 0
 
@@ -51,9 +55,16 @@ class Counts:
         })
         self.duration_ms += round(1000 * sample.duration_s)
 
+    def reject(self, reject: Reject, where: str) -> None:
+        """Count a record that is left out; `where` is its file and line."""
+        self.rejected[reject.reason] += 1
+        self.first = self.first or f"{where}: {reject.reason}: {reject.detail}"[:300]
+        if reject.reason == "cut_short":
+            self.cut = self.cut or where
+
     def said(self) -> dict[str, Any]:
         """For the notes."""
-        return {name: getattr(self, name) for name in ("records", "converted", "rejected", "made", "duration_ms")}
+        return {name: getattr(self, name) for name in self.__slots__}
 
     def load(self, held: Mapping[str, Any]) -> None:
         """From the notes."""
@@ -61,7 +72,7 @@ class Counts:
             setattr(self, name, Counter(value) if isinstance(value, dict) else value)
 
 
-def report(job: Job, tally: Tally, counts: Counts) -> dict[str, Any]:
+def report(job: Job, tally: Tally, counts: Counts, files: list[str]) -> dict[str, Any]:
     """Everything that was counted, for people and for the data card."""
     source, made = job.source, counts.made
     produced: dict[str, Any] = {name: made[name] for name in ("samples", "questions", "answers")}
@@ -79,11 +90,14 @@ def report(job: Job, tally: Tally, counts: Counts) -> dict[str, Any]:
         "task": source.task,
         "split": job.split,
         "inputs": {name: [path.name for path in paths] for name, paths in job.inputs.items()},
+        "files": files,
         "policy": job.policy.said(),
         "records": {"read": counts.records, "converted": counts.converted},
         "read": dict(sorted(tally.read.items())),
         "produced": produced | {"mean_duration_s": round(counts.duration_ms / 1000 / max(1, made["samples"]), 3)},
         "rejected": dict(sorted(counts.rejected.items())),
+        "first_rejected": counts.first,
+        "breaks_off": counts.cut,
         "dropped": dict(sorted(tally.dropped.items())),
         "repaired": dict(sorted(tally.repaired.items())),
         "histograms": histograms,
@@ -123,7 +137,8 @@ def lines(found: Mapping[str, Any]) -> list[str]:
     told += [f"  read: {_counted(found['read'])}"] if found["read"] else []
     for kind, meaning in (("rejected", REASONS), ("dropped", REASONS), ("repaired", QUIRKS)):
         told += [f"  {kind:<9}{n:>9,}  {name}{_meaning(name, meaning)}" for name, n in found[kind].items()]
-    told += [f"  expected {d['expected']:,} {d['what']}, found {d['found']:,}" for d in found["differences"]]
+    for d in found["differences"]:
+        told.append(f"  the full set has {d['expected']:,} {d['what']}, found {d['found']:,}")
     return told
 
 
@@ -132,4 +147,5 @@ def _counted(counts: Mapping[str, int]) -> str:
 
 
 def _meaning(name: str, known: Mapping[str, str]) -> str:
-    return f": {known[name]}" if name in known else ""
+    meant = known.get(name) or REASONS.get(name.removeprefix("dropped_"), "")
+    return f": {meant}" if meant else ""

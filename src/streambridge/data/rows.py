@@ -150,7 +150,12 @@ def _json(path: Path, file: IO[bytes], under: str, at: int) -> Iterator[Row | Br
     elif mark in (b"{", b"["):
         yield from _json_document(path, file, under, at)
     elif mark:
-        raise BadInput(f"{path} is no JSON: it begins with {mark!r}; expected a list or a mapping of records")
+        raise BadInput(f"{path} is no JSON: it begins with {_head(file)!r}; expected a list or a mapping of records")
+
+
+def _head(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read(40).decode("utf-8", "replace").partition("\n")[0]
 
 
 def _opening(file: IO[bytes]) -> tuple[bytes, bool]:
@@ -250,7 +255,7 @@ def _row(ahead: deque[_Line], lines: Iterator[_Line], width: int | None) -> Row 
 def _cut_row(first: _Line) -> Broken:
     if first.raw is None:
         return _too_long(first.number, first.end)
-    return Broken(first.number, first.end, "cut_short", "a quote that is not closed")
+    return Broken(first.number, first.end, "open_quote", "a quote that is not closed")
 
 
 def _count(ahead: deque[_Line], lines: Iterator[_Line]) -> int:

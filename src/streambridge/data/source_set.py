@@ -170,14 +170,13 @@ def mapping(value: Any, needed: Sequence[str], known: Sequence[str] | None = Non
         known: when given, all other fields that may be there; any further one is an error.
 
     Raises:
-        Reject: `unknown_layout`, with the first field that is missing or not known.
+        Reject: `unknown_layout`, with the fields that are missing, or the first one that is not known.
     """
     if not isinstance(value, Mapping):
         raise Reject("unknown_layout", f"a record is a mapping; got {value!r:.60}")
-    for name in needed:
-        if name not in value:
-            there = ", ".join(map(str, value))[:120]
-            raise Reject("unknown_layout", f"the field {name!r} is missing; there are: {there}")
+    if missing := [name for name in needed if name not in value]:
+        there = ", ".join(map(str, value))[:120]
+        raise Reject("unknown_layout", f"missing: {', '.join(missing)}; there are: {there}")
     for name in value if known is not None else ():
         if name not in needed and name not in (known or ()):
             raise Reject("unknown_layout", f"no known field: {name!r:.60}")

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from streambridge.data.rows import Broken, Row, rows
 from streambridge.errors import BadInput
+
+ALIAS: Final = "video"  # of the id's column: what `streambridge data probe` writes
 
 
 def read(path: Path, columns: tuple[str, ...]) -> dict[str, dict[str, str]]:
@@ -18,7 +20,7 @@ def read(path: Path, columns: tuple[str, ...]) -> dict[str, dict[str, str]]:
 
     Args:
         path: CSV with a header, or a JSON mapping of ids to a number, a text or a mapping.
-        columns: those that are needed; the first one is the id.
+        columns: those that are needed; the first one is the id, and may be called `video`.
 
     Raises:
         BadInput: with file and line, when it cannot be read, lacks a column or tells an id twice.
@@ -38,9 +40,12 @@ def _from_csv(path: Path, columns: tuple[str, ...]) -> list[tuple[str, dict[str,
     for row in rows(path, "csv"):
         if isinstance(row, Broken):
             raise BadInput(f"{path}:{row.line}: {row.got}")
-        if lacking := [name for name in columns if name not in row.value]:
+        line = row.value
+        if columns[0] not in line and ALIAS in line:
+            line = {columns[0]: line[ALIAS], **line}
+        if lacking := [name for name in columns if name not in line]:
             raise BadInput(f"{path} has no column {lacking[0]!r}; expected {', '.join(columns)}")
-        found.append((row.value[columns[0]].strip(), row.value))
+        found.append((line[columns[0]].strip(), line))
     return found
 
 

@@ -16,6 +16,7 @@ _COUNTED: Final = re.compile(r"[A-Za-z]+_\d+")  # video_10016 has the eleven cha
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _SPAN: Final = re.compile(r"_(\d+(?:\.\d+)?)_(\d+(?:\.\d+)?)$")
 _INDEX: Final = re.compile(r"_\d+(?:\.\d+)?$")
+_CLIP: Final = re.compile(r"\.\d{1,4}$")  # HD-VILA's clips, Shot2Story's videos: ID.19
 _SHORT_NUMBER: Final = re.compile(r"\d{1,5}")  # 7 is a video of many data sets
 
 YOUTUBE, UUID, NUMBER = "YouTube id", "uuid", "number"
@@ -92,8 +93,9 @@ def _stems(text: str) -> set[str]:
     span = _SPAN.search(text)
     if span and float(span[1]) <= float(span[2]):
         stems.add(text[: span.start()])
-    if index := _INDEX.search(text):
-        stems.add(text[: index.start()])
+    for mark in (_INDEX, _CLIP):
+        if found := mark.search(text):
+            stems.add(text[: found.start()])
     return {stem for stem in stems if _telling(stem)}
 
 

@@ -6,8 +6,19 @@ video with three labels becomes three samples (`VIDEO/label`).
 
 from __future__ import annotations
 
-from streambridge.data.instances import convert
-from streambridge.data.source_set import Input, SourceSet
+from collections.abc import Iterator
+
+from streambridge.data import instances
+from streambridge.data.rows import Row
+from streambridge.data.source_set import Given, Input, SourceSet, mapping
+from streambridge.types import Timeline
+
+
+def convert(row: Row, given: Given) -> Iterator[Timeline]:
+    """One video. Other sets of this layout have no `filename`."""
+    mapping(row.value, ("filename",))
+    yield from instances.convert(row, given)
+
 
 OFFER = SourceSet(
     name="fineaction",

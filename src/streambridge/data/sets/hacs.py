@@ -6,8 +6,20 @@ counted and rejected. Labels are asked for one by one (`VIDEO/label`).
 
 from __future__ import annotations
 
-from streambridge.data.instances import convert
-from streambridge.data.source_set import Input, SourceSet
+from collections.abc import Iterator
+
+from streambridge.data import instances
+from streambridge.data.rows import Row
+from streambridge.data.source_set import Given, Input, Reject, SourceSet, mapping
+from streambridge.types import Timeline
+
+
+def convert(row: Row, given: Given) -> Iterator[Timeline]:
+    """One video. A length that is a number is told by other sets of this layout, never by this one."""
+    if isinstance(length := mapping(row.value, ("duration",))["duration"], int | float):
+        raise Reject("unknown_layout", f"the duration is a text in HACS; got the number {length!r:.40}")
+    yield from instances.convert(row, given)
+
 
 OFFER = SourceSet(
     name="hacs",

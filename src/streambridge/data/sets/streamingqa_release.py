@@ -138,7 +138,7 @@ def _type(draft: Draft, told: Any) -> dict[str, str]:
     said = re.sub(r"[\s_-]+", " ", told).strip() if isinstance(told, str) else ""
     code = said.upper() if said.upper() in QA_TYPES else TYPES.get(said.lower(), "")
     if not code:
-        draft.dropped(Reject("unknown_layout", f"a type of question that is not known: {told!r:.40}"))
+        draft.repaired("type_unknown")
     return {"qa_type": code} if code else {}
 
 

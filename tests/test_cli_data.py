@@ -5,10 +5,13 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from clips import clip
-from streambridge import cli, streamit
+from streambridge import cli, recipe, streamit
+from streambridge.data import invariants, source_set
 from streambridge.data.joining import join
+from streambridge.data.policy import Policy
 from streambridge.types import Media, Question, Reference, Timeline
 
 HERE = Path(__file__).parent / "stream_it"
@@ -200,3 +203,23 @@ def test_wrong_use_is_one_line(tmp_path, capsys, monkeypatch, words, expected):
     assert run(*[word.replace("TEXT", "text.jsonl") for word in words]) in (1, 2)
     told = capsys.readouterr().err
     assert expected in told and told.count("\n") == 1 and not (tmp_path / "x").exists()
+
+
+def fenced(kind: str) -> str:
+    paper = (Path(__file__).parents[1] / "docs" / "stream-it.md").read_text(encoding="utf-8")
+    return paper.partition(f"```{kind}\n")[2].partition("```")[0]
+
+
+def test_the_sample_and_the_policy_that_the_paper_shows_are_real():
+    line = "".join(part.strip() for part in fenced("json").splitlines())
+    sample = streamit.from_line(line)
+    assert invariants.check(sample) == [] and streamit.to_line(sample) == line
+    shown = yaml.safe_load(fenced("yaml"))
+    own = recipe.fill(shown.pop("options"), source_set.find("egotimeqa").options, "options")
+    assert recipe.fill(shown, Policy, "policy") == Policy() and own.per == "question"
+
+
+def test_the_paper_names_every_set():
+    paper = (Path(__file__).parents[1] / "docs" / "stream-it.md").read_text(encoding="utf-8")
+    assert all(f"`{name}`" in paper for name in source_set.names())
+    assert f"files that {len(source_set.names())} public sets" in (Path(__file__).parents[1] / "README.md").read_text()

@@ -123,7 +123,7 @@ def test_only_videos_that_are_there_are_converted_when_that_is_asked(tmp_path, c
     (("activitynet_captions", "--input", "EMPTY", "--out", "OUT"), "holds no annotation file"),
     (("activitynet_captions", "--input", "GOOD", "--out", "OUT", "--videos", "nowhere"), "is no folder"),
     (("activitynet_captions", "--input", "TEXT", "--out", "OUT"), "is no JSON"),
-    (("activitynet_captions", "--input", "LIST", "--out", "OUT"), "the first: list.json:1: unknown_layout: missing: duration"),
+    (("activitynet_captions", "--input", "LIST", "--out", "OUT"), "list.json:1: unknown_layout: missing: duration"),
 ])  # fmt: skip
 def test_wrong_use_is_one_line_that_says_what_to_type(tmp_path, capsys, words, expected):
     there = {

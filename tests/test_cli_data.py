@@ -172,7 +172,7 @@ def test_worlds_become_samples_that_are_valid(tmp_path, capsys):
     assert run("validate", tmp_path / "world.jsonl") == 0
     assert run("world", "--out", tmp_path / "world.jsonl", "--split", "exam") == 2
     assert "['train', 'dev', 'test']" in capsys.readouterr().err
-    assert run("world", "--out", tmp_path / "nowhere/world.jsonl") == 1
+    assert run("world", "--out", tmp_path / "nowhere/world.jsonl") == 2
     assert capsys.readouterr().err.count("\n") == 1
 
 

@@ -14,6 +14,7 @@ import pytest
 from streambridge import cli
 from streambridge.data import converting, source_set
 from streambridge.data.draws import u
+from streambridge.data.job import Job
 
 WORDS = "a person in a green coat carries a crate of apples over the wet yard and puts it down by the gate"
 
@@ -242,7 +243,7 @@ def test_another_file_under_a_stopped_conversions_name_does_not_go_on(tmp_path, 
     def bomb(done, total):
         raise Killed
 
-    job = converting.Job(source_set.find("activitynet_captions"), {"annotations": (path,)}, tmp_path / "out")
+    job = Job(source_set.find("activitynet_captions"), {"annotations": (path,)}, tmp_path / "out")
     with pytest.raises(Killed):
         converting.run(job, bomb)
     activitynet(path, 31)

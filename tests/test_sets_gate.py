@@ -89,6 +89,12 @@ def test_what_a_label_becomes_does_not_depend_on_the_labels_beside_it(tmp_path):
     assert alone["v_1/nod"] == last["v_1/nod"] == first["v_1/nod"]
 
 
+def test_labels_that_differ_in_a_sign_are_several(tmp_path):
+    rows = database(v_1=video(("C", 1.0, 3.0), ("C++", 5.0, 7.0), ("C#", 9.0, 11.0)))
+    samples, _ = converted(tmp_path, "fineaction", rows)
+    assert sorted(samples) == ["v_1/c", "v_1/c#", "v_1/c++"]
+
+
 def test_labels_that_differ_in_spelling_alone_are_one_label(tmp_path):
     rows = database(v_1=video(("Open_Door", 1.0, 2.0), ("open door", 4.0, 5.0), ("open-door", 7.0, 8.0)))
     samples, _ = converted(tmp_path, "fineaction", rows)

@@ -227,11 +227,14 @@ def test_without_a_table_of_lengths_the_offline_sets_say_what_to_type(tmp_path, 
         converted(tmp_path, name, [LLAVA])
 
 
-@pytest.mark.parametrize("length", ["soon", "", "-1", "nan", 0.4])
-def test_a_length_that_is_none_rejects_its_video_alone(tmp_path, length):
+NO_LENGTHS = [*((text, "missing_duration") for text in ("soon", "", "-1", "nan", "1_0")), (0.4, "zero_length")]
+
+
+@pytest.mark.parametrize(("length", "reason"), NO_LENGTHS)
+def test_a_length_that_is_none_rejects_its_video_alone(tmp_path, length, reason):
     rows = [LLAVA, LLAVA | {"id": "lv-2", "video": "lot/02.mp4"}]
     samples, report = converted(tmp_path, "llava_video_178k", rows, {"lot/01": length, "lot/02": 9})
-    assert [key.partition("/")[0] for key in samples] == ["lv-2"] and report["rejected"] == {"missing_duration": 1}
+    assert [key.partition("/")[0] for key in samples] == ["lv-2"] and report["rejected"] == {reason: 1}
 
 
 def test_several_records_of_one_video_are_samples_of_their_own_and_one_told_twice_is_a_duplicate(tmp_path):

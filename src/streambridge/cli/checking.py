@@ -85,6 +85,8 @@ def card(
     from streambridge.data.stats import stats as counted
 
     reports = [_json(path) for path in sorted(folder.glob("*.report.json"))]
+    if not all(isinstance(report, dict) for report in reports):
+        raise BadInput(f"{folder} holds a *.report.json that no conversion wrote")
     checked = leakage or (folder / LEAKAGE if (folder / LEAKAGE).exists() else None)
     leaks = _json(checked) if checked else None
     if checked and (not isinstance(leaks, dict) or leaks.get("schema") != "leakage/1"):
@@ -129,6 +131,8 @@ def leakage(
 
 
 def _expect_elsewhere(folder: Path, named: list[Path]) -> None:
+    if len({path.name for path in named}) < len(named):
+        raise WrongUse("several of these files bear one name, and would become one; name their folders one by one")
     for path in named:
         if path.resolve().parent == folder.resolve():
             raise WrongUse(f"--without {folder} is where the samples are read from; name another folder")

@@ -16,7 +16,7 @@ from streambridge.errors import WrongUse
 if TYPE_CHECKING:
     from streambridge.data.source_set import SourceSet
 
-_SPLIT: Final = re.compile(r"(train|val|test)[A-Za-z0-9_-]*")
+_SPLIT: Final = re.compile(r"(train|val|test)[A-Za-z0-9_-]{0,40}")
 _IN_NAME: Final = re.compile(r"(?:^|[^a-z])(train(?:ing)?|val(?:id|idation|_\d)?|dev|test(?:ing)?)(?![a-z])")
 _ENDINGS: Final = {".json", ".jsonl", ".csv", ".txt", ".parquet"}
 
@@ -60,7 +60,7 @@ def convert(
     """
     from streambridge.data import converting, source_set
     from streambridge.data.job import Job
-    from streambridge.data.outputs import write
+    from streambridge.data.outputs import expect_file, write
     from streambridge.data.report import lines
 
     if list_:
@@ -75,6 +75,8 @@ def convert(
     chosen = source_set.find(source)
     inputs = _inputs(chosen, input)
     job = Job(chosen, inputs, out, _policy(policy), _split(split, inputs[chosen.inputs[0].name]), _stems(videos))
+    if report is not None:
+        expect_file(report)
     if force:
         job.forget()
     found = _run(lambda told: converting.run(job, told), source, job.notes.exists())

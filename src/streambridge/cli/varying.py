@@ -103,7 +103,9 @@ def _varied(out: Path, counts: Counter[str], chosen: frozenset[str], ratio: floa
 def _write(out: Path, samples: Iterator["Timeline"]) -> None:
     """Write samples so that the file stands there wholly or not at all."""
     from streambridge import streamit
+    from streambridge.data.outputs import expect_file
 
+    expect_file(out)
     part = out.with_name(f".{out.name}.part")
     try:
         streamit.write(part, samples)

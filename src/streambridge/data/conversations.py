@@ -69,17 +69,12 @@ def answered(draft: Draft, said: Iterable[tuple[Any, Any]]) -> Timeline:
     Raises:
         Reject: `no_segment` when no pair is left.
     """
-    asked: list[Asked] = []
-    for question, answer in said:
-        try:
-            one = Asked(_text(draft, question), _text(draft, answer), at=draft.duration)
-            if one in asked:
-                raise Reject("duplicate", f"{one.question!r:.60}")
-            asked.append(one)
-        except Reject as err:
-            draft.dropped(err)
+
+    def put(pair: tuple[Any, Any]) -> Asked:
+        return Asked(_text(draft, pair[0]), _text(draft, pair[1]), at=draft.duration)
+
     draft.repaired("unplaced")
-    return draft.questions(asked, "offline_qa")
+    return draft.questions(draft.kept(said, put), "offline_qa")
 
 
 def _text(draft: Draft, value: Any) -> str:

@@ -20,7 +20,8 @@ from streambridge.data.outputs import Outputs, write
 from streambridge.data.progress import Held, Progress
 from streambridge.data.report import Counts, report
 from streambridge.data.rows import Broken, Row, rows
-from streambridge.data.source_set import Given, Reject, Table, Tally
+from streambridge.data.source_set import Given, Placed, Reject, Tally
+from streambridge.data.tables import Table
 from streambridge.data.words import stem
 from streambridge.errors import BadInput, RunFailed, StreamBridgeError, WrongUse, one_line
 from streambridge.types import Timeline
@@ -54,12 +55,21 @@ def run(job: Job, told: Told = lambda done, total: None) -> dict[str, Any]:
     except OSError as err:
         raise WrongUse(f"--out {job.out} cannot be made: {err.strerror}; name another folder") from err
     if job.report.exists() and job.notes.exists():  # killed between its last two acts
-        job.notes.unlink()
-        return dict(json.loads(job.report.read_text(encoding="utf-8")))
+        return _finished(job)
     if job.report.exists():
         raise WrongUse(f"{job.mark} is converted already in {job.out}; type --force to do it again, or another --out")
     with _desk(job, told, rules, beside) as desk:
         return desk.work()
+
+
+def _finished(job: Job) -> dict[str, Any]:
+    try:
+        found = dict(json.loads(job.report.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as err:
+        raise BadInput(f"{job.report} is damaged; type --force to convert again") from err
+    for left in job.out.glob(f"{job.notes.name}*"):
+        left.unlink()
+    return found
 
 
 @contextmanager
@@ -115,14 +125,22 @@ class _Desk:
     def _files(self) -> None:
         sizes = [path.stat().st_size for path in self.job.files]
         for number in range(self.place["file"], len(sizes)):
-            if number != self.place["file"]:
-                self.place |= {"file": number, "at": 0, "record": 0}
             before, path = sum(sizes[:number]), self.job.files[number]
-            for row in rows(path, *layout(path, self.job.source.inputs[0]), self.place["at"]):
+            for row in self._rows(path):
                 self.place |= {"at": row.end, "record": self.place["record"] + 1}
                 self._take(path, row)
                 self.told(before + min(row.end, sizes[number]), sum(sizes))
                 self._pause()
+            self.place |= {"file": number + 1, "at": 0, "record": 0}
+
+    def _rows(self, path: Path) -> Iterator[Row | Broken]:
+        """The records of a file; one file of several that cannot be read costs itself."""
+        try:
+            yield from rows(path, *layout(path, self.job.source.inputs[0]), self.place["at"])
+        except BadInput as err:
+            if len(self.job.files) == 1:
+                raise
+            yield Broken(0, path.stat().st_size, "unreadable", str(err))
 
     def _take(self, path: Path, row: Row | Broken) -> None:
         self.counts.records += 1
@@ -131,7 +149,7 @@ class _Desk:
             return self._expect_right_file(path)
         held = Held(path.name, row.line, self.place["record"], row.key or _named(row.value), row.raw)
         if self.job.source.group is None:
-            self._convert(held, row)
+            self._convert([held], row)
         else:
             try:
                 self.progress.hold(self.job.source.group(row), held, row.key)
@@ -143,31 +161,33 @@ class _Desk:
         total = self.progress.groups()
         for number in range(self.place["group"], total):
             held = list(self.progress.held(number))
-            value = [(key, json.loads(one.raw)) for one, key in held]
-            first, key = held[0]
-            self._convert(first, Row(first.line, 0, key, value, b"\n".join(one.raw for one, _ in held)))
+            value = [(key, _placed(one)) for one, key in held]
+            row = Row(held[0][0].line, 0, held[0][1], value, b"\n".join(one.raw for one, _ in held))
+            self._convert([one for one, _ in held], row)
             self.place["group"] = number + 1
             self.told(number + 1, total)
             self._pause()
 
     # ------------------------------------------------------------------------------------------ one record
 
-    def _convert(self, held: Held, row: Row) -> None:
+    def _convert(self, held: list[Held], row: Row) -> None:
         made = 0
+        why: Reject | None = None
         try:
             for sample in self.job.source.convert(row, self.given):
-                self._drops(held)
-                made += self._added(held, sample)
-            self._drops(held)
+                self._drops(held[0])
+                made += self._added(held[0], sample)
         except Reject as err:
-            self._drops(held)
-            self._reject(held, err)
+            why = err
         except StreamBridgeError:  # a full disk, a file in the way: nothing of the record's
             raise
         except _GARBAGE as err:  # converters are tested to raise Reject alone; a run of hours must not hang on that
-            self._drops(held)
-            self._reject(held, Reject("unknown_layout", one_line("the record", err)))
-        self.counts.converted += made > 0
+            why = Reject("unknown_layout", one_line("the record", err))
+        self._drops(held[0])
+        if why is not None:
+            for one in held:
+                self._reject(one, why)
+        self.counts.converted += len(held) if made else 0
 
     def _added(self, held: Held, sample: Timeline) -> bool:
         try:
@@ -202,7 +222,7 @@ class _Desk:
 
     def _drops(self, held: Held) -> None:
         for drop in self.tally.drops:
-            self._note(held, drop, part=True)
+            self._note(drop.place or held, drop, part=True)
         self.tally.drops.clear()
 
     def _reject(self, held: Held, reject: Reject) -> None:
@@ -250,6 +270,15 @@ class _Desk:
             counter.update(held)
         if self.place["stage"] != "done":
             self.outputs.back(self.progress.load("sizes") or {})
+
+
+def _placed(held: Held) -> Any:
+    """A held record, read again, with its place."""
+    said = json.loads(held.raw)
+    if isinstance(said, dict):
+        said = Placed(said)
+        said.place = held
+    return said
 
 
 def _named(value: Any) -> str:

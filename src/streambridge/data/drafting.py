@@ -73,16 +73,18 @@ class Draft:
         self.uri = f"{dataset or given.source.dataset}:{words.known_id(video)}"
         self.duration = round(1000 * words.seconds(duration_s, "missing_duration"))  # ms
         if self.duration < self.policy.tick_ms:
-            raise Reject("missing_duration", f"{duration_s!r:.40} s is less than one frame")
+            raise Reject("zero_length", f"{duration_s!r:.40} s is less than one frame")
         self.id = f"{given.source.name}/{self.split}/{self.key}#{number}"
         self.quirks: set[str] = set()
+        self.place: Any = None  # of the record, where several records are one sample
 
     def repaired(self, quirk: str) -> None:
         """Note a quirk that was mended."""
         self.quirks.add(quirk)
 
-    def dropped(self, reject: Reject) -> None:
-        """Note a part of the record that is left out."""
+    def dropped(self, reject: Reject, part: Any = None) -> None:
+        """Note a part of the record that is left out; `part` may know the line it stands on."""
+        reject.place = getattr(part, "place", self.place)
         self.given.tally.drop(reject)
         self.quirks.add(f"dropped_{reject.reason}")
 
@@ -103,25 +105,25 @@ class Draft:
         return spans.tidy([raw], self.duration, self.policy, self.repaired, _refuse)[0]
 
     def kept(
-        self, parts: Iterable[Any], make: Callable[[Any], Asked], before: list[Asked] | None = None
+        self, parts: Iterable[Any], make: Callable[[Any], Asked], before: set[object] | None = None
     ) -> list[Asked]:
         """The questions that can be put and were not put before; the others are counted.
 
         Args:
             parts: as they came.
             make: a question from a part; raises Reject.
-            before: questions put in other samples of the record; grows.
+            before: what was put in other samples of the record; grows.
         """
-        before, kept = [] if before is None else before, []
+        before, kept = set() if before is None else before, []
         for part in parts:
             try:
                 one = make(part)
-                if one in before:
+                if (said := (one.question, one.answer, one.evidence, one.at)) in before:
                     raise Reject("duplicate", f"{one.question!r:.60}")
-                before.append(one)
+                before.add(said)
                 kept.append(one)
             except Reject as err:
-                self.dropped(err)
+                self.dropped(err, part)
         return kept
 
     def proactive_by_draw(self) -> bool:

@@ -88,7 +88,7 @@ def _spelled(label: Any) -> tuple[str, str, set[str]]:
     quirks: set[str] = set()
     clean = words.clean(label, quirks.add)
     spoken = words.spaced(clean)
-    slug = re.sub(r"\W+", "-", spoken.lower()).strip("-")
+    slug = re.sub(r"[\s/\\@:.-]+", "-", spoken.casefold()).strip("-")  # C, C++ and C# stay three
     if not slug:
         raise Reject("empty_text", f"{clean!r:.60}")
     if len(spoken) > MOST_LABEL:

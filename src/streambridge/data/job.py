@@ -15,7 +15,8 @@ from typing import Any, Final
 from streambridge import recipe
 from streambridge.data import tables
 from streambridge.data.policy import Policy
-from streambridge.data.source_set import Input, SourceSet, Table
+from streambridge.data.source_set import Input, SourceSet
+from streambridge.data.tables import Table
 from streambridge.errors import WrongUse
 
 _LOOK: Final = 1 << 16  # bytes of a file's start and of its end, by which it is recognised after a stop
@@ -98,17 +99,19 @@ class Job:
 
     def tables(self) -> dict[str, Table]:
         """The tables beside the annotations, by input name; several files of one input are one table."""
-        found: dict[str, dict[str, Mapping[str, str]]] = {one.name: {} for one in self.source.inputs[1:]}
-        for one in self.source.inputs[1:]:
-            for path in self.inputs.get(one.name, ()):
-                found[one.name] |= tables.read(path, one.columns)
-        return dict(found)
+        beside = self.source.inputs[1:]
+        return {one.name: tables.read(self.inputs.get(one.name, ()), one.columns) for one in beside}
 
     def forget(self) -> None:
         """Remove what an earlier conversion of this set and split wrote, and the notes of a stopped one."""
-        names = json.loads(self.report.read_text(encoding="utf-8"))["files"] if self.report.exists() else []
-        for path in [*(self.out / name for name in names), self.report, *self.out.glob(f".{self.mark}.*")]:
+        for path in [*(self.out / name for name in self._written()), self.report, *self.out.glob(f".{self.mark}.*")]:
             path.unlink(missing_ok=True)
+
+    def _written(self) -> list[str]:
+        try:
+            return [str(name) for name in json.loads(self.report.read_text(encoding="utf-8"))["files"]]
+        except (OSError, ValueError, LookupError, TypeError):
+            return []  # there is none, or it is damaged
 
 
 def layout(path: Path, given: Input) -> tuple[str, str]:
@@ -129,4 +132,5 @@ def _looks(path: Path) -> list[Any]:
     with path.open("rb") as file:
         start = file.read(_LOOK)
         file.seek(max(0, size - _LOOK))
-        return [path.name, size, hashlib.sha256(start + file.read(_LOOK)).hexdigest()[:16]]
+        look = hashlib.sha256(start + file.read(_LOOK)).hexdigest()[:16]
+    return [ascii(path.name), size, path.stat().st_mtime_ns, look]

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
 from streambridge.errors import RunFailed, WrongUse
+
+_REJECTED: Final = "rejected/"  # what stands there is of no worth once it is told anew
 
 
 def write(path: Path, text: str) -> None:
@@ -20,12 +22,25 @@ def write(path: Path, text: str) -> None:
     Raises:
         RunFailed: when it cannot be written.
     """
+    expect_file(path)
     part = path.with_name(f".{path.name}.part")
     try:
-        part.write_text(text, encoding="utf-8")
+        part.write_bytes(text.encode("utf-8", "backslashreplace"))
         part.replace(path)
     except OSError as err:
         raise RunFailed(f"cannot write {path}: {err.strerror or err}") from err
+
+
+def expect_file(path: Path) -> None:
+    """Refuse to put a file in the place of a folder, a device or a pipe.
+
+    Raises:
+        WrongUse: when something else stands there, or the folder does not.
+    """
+    if path.exists() and not path.is_file():
+        raise WrongUse(f"{path} is no file that could be written anew; name another")
+    if not path.parent.is_dir():
+        raise WrongUse(f"{path} cannot be written: there is no folder {path.parent}")
 
 
 class Outputs:
@@ -77,7 +92,20 @@ class Outputs:
             for name in names:
                 if self._part(name).is_file():
                     self.final(name).parent.mkdir(parents=True, exist_ok=True)
-                    self._part(name).replace(self.final(name))
+                    self._give(self._part(name), self.final(name), name.startswith(_REJECTED))
+
+    @staticmethod
+    def _give(part: Path, final: Path, anew: bool) -> None:
+        """Rename, but never over what another conversion has put there meanwhile."""
+        if not anew and final.exists() and not final.samefile(part):
+            raise WrongUse(f"{final} stands there already; remove it and type the same line again")
+        if not anew and not final.exists():
+            with suppress(OSError):  # a file system without links: then the look before must do
+                os.link(part, final)  # unlike a rename, it fails where something stands
+        if final.exists() and final.samefile(part):
+            part.unlink()
+        else:
+            part.replace(final)
 
     def final(self, name: str) -> Path:
         """Where a file stands when all is done."""
@@ -94,7 +122,7 @@ class Outputs:
 
     def _file(self, name: str) -> IO[bytes]:
         if name not in self._open:
-            if self.final(name).exists() and not name.startswith("rejected/"):
+            if self.final(name).exists() and not name.startswith(_REJECTED):
                 raise WrongUse(f"{self.final(name)} stands there already; remove it, or name another --out")
             path = self._part(name)
             self._open[name] = open(path, "r+b" if path.exists() else "w+b")

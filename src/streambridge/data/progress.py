@@ -72,8 +72,11 @@ class Progress:
 
     def load(self, name: str) -> Any:
         """What was noted under a name; None when nothing was."""
-        found = self._db.execute("select value from state where name = ?", (name,)).fetchone()
-        return None if found is None else json.loads(found[0])
+        found = self._run("select value from state where name = ?", (name,)).fetchone()
+        try:
+            return None if found is None else json.loads(found[0])
+        except ValueError as err:
+            raise WrongUse(f"{self._path} is damaged; remove it to start this conversion anew") from err
 
     def save(self, name: str, value: Any) -> None:
         """Note a value; it counts from the next `keep` on."""
@@ -124,6 +127,6 @@ class Progress:
 def _told(path: Path, err: sqlite3.Error) -> WrongUse | RunFailed:
     if "locked" in str(err):
         return WrongUse(f"another conversion is writing to {path.parent}; wait for it, or name another --out")
-    if "not a database" in str(err) or "malformed" in str(err):
+    if any(word in str(err) for word in ("not a database", "malformed", "no such", "has no column")):
         return WrongUse(f"{path} is damaged; remove it to start this conversion anew")
     return RunFailed(f"cannot write {path}: {err}; mend that and type the same line again: it goes on where it was")

@@ -59,7 +59,7 @@ class Counts:
         """Count a record that is left out; `where` is its file and line."""
         self.rejected[reject.reason] += 1
         self.first = self.first or f"{where}: {reject.reason}: {reject.detail}"[:300]
-        if reject.reason == "cut_short":
+        if reject.reason in ("cut_short", "unreadable"):
             self.cut = self.cut or where
 
     def said(self) -> dict[str, Any]:

@@ -13,10 +13,10 @@ from typing import Any, Final, cast
 from streambridge import loading
 from streambridge.data.policy import Policy
 from streambridge.data.rows import Row
+from streambridge.data.tables import Table
 from streambridge.types import Timeline
 
 ROOM: Final = "data/sets"
-Table = Mapping[str, Mapping[str, str]]  # of a file beside the annotations: id -> column -> text
 
 
 class Reject(Exception):
@@ -29,7 +29,14 @@ class Reject(Exception):
 
     def __init__(self, reason: str, detail: object = "") -> None:
         self.reason, self.detail = reason, str(detail)
+        self.place: Any = None  # a `progress.Held`, where it is another one than the record's
         super().__init__(reason, detail)
+
+
+class Placed(dict[str, Any]):
+    """A record of a group that knows where it stands, for what is dropped of it."""
+
+    place: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +134,7 @@ class SourceSet:
         licence: what is known of the terms.
         task: of the samples, e.g. `dense_caption`.
         inputs: the files; the first one holds the records.
-        convert: `(row, given) -> samples`; with `group`, the row's value is a list of `(key, value)` of one group.
+        convert: `(row, given) -> samples`; with `group`, the row's value is a list of `(key, Placed)` of one group.
         expected: counts of the full set by split, as `Tally.read` counts them; under `all` where one file holds all.
         options: a dataclass of the set's own rules, each with a default.
         group: of a record, whose records (one video's) are converted together; raises Reject.

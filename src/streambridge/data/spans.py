@@ -39,16 +39,16 @@ def tidy(
         repaired: is told each quirk.
         dropped: is told each span that is left out, and why.
     """
-    kept: list[Span] = []
+    kept: dict[Span, None] = {}  # in order, and quickly asked
     for one in raw:
         try:
             span = _span(one, duration, policy, repaired)
             if span in kept:
                 raise Reject("duplicate", f"{span.start}-{span.end} ms {span.text!r:.60}")
-            kept.append(span)
+            kept[span] = None
         except Reject as err:
             dropped(err)
-    return _ordered(kept, duration, policy, repaired)
+    return _ordered(list(kept), duration, policy, repaired)
 
 
 def _span(raw: Raw, duration: int, policy: Policy, repaired: Told) -> Span:
@@ -80,8 +80,8 @@ def _ordered(spans: list[Span], duration: int, policy: Policy, repaired: Told) -
 
 
 def pair(value: Any) -> tuple[Any, Any]:
-    """The two times of a span, as they came; anything else is a span whose times are none."""
-    return (value[0], value[1]) if isinstance(value, list | tuple) and len(value) == 2 else (None, None)
+    """The two times of a span, as they came; anything else is no time, and shown as it came."""
+    return (value[0], value[1]) if isinstance(value, list | tuple) and len(value) == 2 else ((value,), None)
 
 
 def overlapping(spans: Iterable[tuple[float, float]]) -> bool:

@@ -14,6 +14,7 @@ MOST_ADDRESS: Final = 1_000  # characters of an id or a uri
 _DEEPEST: Final = 50  # levels of a mapping that are looked through: real ones have two or three
 
 _NO_WORDS: Final = {"none", "nan", "null", "n/a"}
+_SEEN: Final = "LNPS"  # letters, numbers, punctuation, symbols: what else there is shows nothing
 _BREAKS: Final = {"Cc", "Zl", "Zp"}  # control characters, and the two that are line ends to many readers
 # Tokens that stand for pictures or times in training files of other models: <image>, <T1>, <vid>, <12.5s>, <|im_end|>.
 _TOKEN: Final = re.compile(
@@ -38,6 +39,8 @@ def broken(text: str) -> str:
 
 def wordless(text: str) -> str:
     """Why a text is no words, or nothing when it is: rule `words`."""
+    if not any(unicodedata.category(char)[0] in _SEEN for char in text):
+        return "nothing that can be seen"
     return "a word that stands for none" if text.strip().casefold() in _NO_WORDS else broken(text)
 
 

@@ -14,7 +14,7 @@ from streambridge.data.texts import unsafe_text, wordless
 
 MOST_CHARS: Final = 4000  # of one text; whole-video captions stay under 3000
 MOST_ID: Final = 200
-MOST_S: Final = 1e9  # of a time; NaN is not below it either
+MOST_S: Final = 1e6  # of a time: eleven days; NaN is not below it either
 NONE: Final = frozenset({"none", "nan", "null", "n/a"})
 _HALVES: Final = re.compile("[\ud800-\udfff]")  # of characters, alone: no UTF-8 says them
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # and the two line ends of their own
@@ -87,8 +87,8 @@ def number(text: str, reason: str = "bad_time") -> float:
         Reject: for that reason.
     """
     try:
-        return seconds(float(text), reason)
-    except (TypeError, ValueError) as err:
+        return seconds(float(text.replace("_", "?")), reason)  # Python's own 1_000 is no number to others
+    except (AttributeError, ValueError) as err:
         raise Reject(reason, f"{text!r:.60}") from err
 
 

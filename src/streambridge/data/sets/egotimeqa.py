@@ -64,7 +64,7 @@ def convert(row: Row, given: Given) -> Iterator[Timeline]:
         draft = Draft(given, row, clip, clip, length)
         yield draft.questions(draft.kept(parts, functools.partial(_asked, draft)))
         return
-    told: list[Asked] = []
+    told: set[object] = set()
     for number, said in enumerate(parts):
         draft = Draft(given, row, clip, clip, length, number=number)
         kept = draft.kept([said], functools.partial(_asked, draft), told)

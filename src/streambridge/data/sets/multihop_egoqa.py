@@ -40,7 +40,7 @@ def _segment(row: Row, given: Given) -> Iterator[Timeline]:
     said = mapping(row.value, ("segment_id", "annotated_QA"))
     segment, parts = said["segment_id"], listed(said["annotated_QA"], "annotated_QA")
     _count(given, segment, len(parts))
-    told: list[Asked] = []
+    told: set[object] = set()
     for number, part in enumerate(parts):
         draft = _draft(row, given, segment, segment, number)
         kept = draft.kept([part], functools.partial(_of_segment, draft), told)

@@ -48,7 +48,8 @@ def video(row: Row) -> str:
 
 def convert(row: Row, given: Given) -> Iterator[Timeline]:
     """One video: all its lines."""
-    sets = [said["annotations"] for _, said in row.value]
+    told = [said for _, said in row.value]
+    sets = [said["annotations"] for said in told]
     given.tally.read.update({"videos": 1, "annotation_sets": len(sets), "tags": sum(map(len, sets))})
     name = words.known_id(row.value[0][1]["id"])
     youtube = given.looked_up("ids", name, "youtube_id", "missing_id")
@@ -56,9 +57,11 @@ def convert(row: Row, given: Given) -> Iterator[Timeline]:
     draft = Draft(given, row, name, youtube, length)
     if len(sets) > 1:
         draft.repaired("set_chosen")
-    told = draft.tidy(_spans(max(sets, key=len) if given.options.choose == "most" else sets[0], length))
+    chosen = max(told, key=lambda said: len(said["annotations"])) if given.options.choose == "most" else told[0]
+    draft.place = getattr(chosen, "place", None)
+    spans = draft.tidy(_spans(chosen["annotations"], length))
     draft.repaired("end_inferred")
-    yield draft.proactive(told)
+    yield draft.proactive(spans)
 
 
 def _spans(tags: Sequence[Any], length: float) -> list[Raw]:

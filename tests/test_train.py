@@ -508,7 +508,7 @@ CHANGED = {
 NO_RECIPE = {
     "a list": (b"- 1\n- 2\n", r"expected keys and values, got \[1, 2\]"),
     "a word": (b"hello", r"expected keys and values, got 'hello'"),
-    "nothing": (b"", r"expected keys and values, got None"),
+    "nothing": (b"", r"is empty; expected keys and values"),
     "an open bracket": (b"seed: [1, 2", r"cannot be read as a recipe"),
     "a tab": (b"seed:\n\t- 1", r"cannot be read as a recipe"),
     "a tag": (b"seed: !!python/object/apply:os.getcwd []", r"cannot be read as a recipe"),
@@ -539,8 +539,9 @@ def expect_told(path, content, told):
 
 @pytest.mark.parametrize("place", ["nowhere.yaml", "", "x\0y"])
 def test_a_recipe_that_is_not_there_is_told_in_one_line(tmp_path, place):
-    with pytest.raises(BadInput, match="cannot be read as a recipe"):
+    with pytest.raises(BadInput, match="there is no file") as err:
         recipe.read(tmp_path / place, gate.Recipe)
+    assert str(err.value).isprintable()
 
 
 # ---------------------------------------------------------------------------------------------- all stages

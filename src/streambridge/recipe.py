@@ -29,7 +29,7 @@ def read(path: str | Path, kind: type[T]) -> T:
         BadInput: with file and key, what came and what was expected.
     """
     if not Path(path).is_file():
-        raise BadInput(f"there is no file {path}")
+        raise BadInput(f"there is no file {path if str(path).isprintable() else ascii(str(path))}")
     try:
         data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as err:  # ValueError: no UTF-8, no such date

@@ -12,6 +12,7 @@ from rich.progress import Progress
 from streambridge import loading
 from streambridge.cli.backbones import backbones
 from streambridge.cli.choosing import GATE, TINY, backbone_for, gate_for, gate_name
+from streambridge.cli.gate_scores import gate
 from streambridge.cli.latency import latency
 from streambridge.errors import WrongUse
 
@@ -74,6 +75,7 @@ def world(
 
 app.command("latency")(latency)
 app.command("backbones")(backbones)
+app.command("gate")(gate)
 
 
 @app.command("card")

@@ -13,7 +13,7 @@ import dataclasses
 import io
 import json
 import mmap
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -21,12 +21,19 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from streambridge.data.brackets import Cut, Document
+from streambridge.data.lines import MARK, MOST_BYTES, Line, line_at, opening, split
 from streambridge.errors import BadInput
 
-MOST_BYTES: Final = 8 * 2**20  # of one record; real ones stay under 1 MB (FineVideo's and EgoTimeQA's are the longest)
 MOST_LINES: Final = 50  # of one CSV row: a quote that is never closed must not swallow the rest of the file
-_MARK: Final = b"\xef\xbb\xbf"  # of byte order, at the very start of a file
 _PICKLES: Final = tuple(b"\x80" + bytes([version]) for version in range(2, 6))
+_UNPACK: Final = "unpack it and give the file inside"
+_SAVE: Final = "save it as UTF-8"
+_OTHERS: Final = {
+    b"\x1f\x8b": ("packed (gzip)", _UNPACK),
+    b"PK\x03\x04": ("packed (zip)", _UNPACK),
+    b"\xff\xfe": ("text in UTF-16", _SAVE),
+    b"\xfe\xff": ("text in UTF-16", _SAVE),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,49 +80,21 @@ def rows(path: Path, layout: str, under: str = "", at: int = 0) -> Iterator[Row 
     """
     try:
         with open(path, "rb") as file:
-            _expect_no_pickle(path, file)
+            _expect_text(path, file)
             yield from _LAYOUTS[layout](path, file, under, at)
     except OSError as err:
         raise BadInput(f"cannot read {path}: {err.strerror or err}") from err
 
 
-def _expect_no_pickle(path: Path, file: IO[bytes]) -> None:
-    if file.read(2) in _PICKLES:
+def _expect_text(path: Path, file: IO[bytes]) -> None:
+    """Refuse what is known by its first bytes to be no text."""
+    head = file.read(8)
+    file.seek(0)
+    if head[:2] in _PICKLES:
         raise BadInput(f"{path} is a pickle, which can run code when it is opened, so none is; save it as JSON or CSV")
-    file.seek(0)
-
-
-# ---------------------------------------------------------------------------------------------- lines
-
-
-@dataclass(frozen=True, slots=True)
-class _Line:
-    number: int
-    end: int
-    raw: bytes | None  # None: too long
-
-
-def _lines(file: IO[bytes], at: int) -> Iterator[_Line]:
-    """The lines of a file from a place on, without their ends; one that is too long is passed over in pieces."""
-    number = _line_at(file, at)
-    file.seek(at)
-    while piece := file.readline(MOST_BYTES):
-        long = not piece.endswith(b"\n") and len(piece) == MOST_BYTES
-        rest = piece
-        while long and rest and not rest.endswith(b"\n"):
-            rest = file.readline(MOST_BYTES)
-        mark = _MARK if file.tell() == len(piece) else b""
-        yield _Line(number, file.tell(), None if long else piece.removeprefix(mark).rstrip(b"\r\n"))
-        number += 1
-
-
-def _line_at(file: IO[bytes], at: int) -> int:
-    """The line that a byte stands on, counted from the start of the file."""
-    file.seek(0)
-    line, left = 1, at
-    while left > 0 and (piece := file.read(min(left, 1 << 20))):
-        line, left = line + piece.count(b"\n"), left - len(piece)
-    return line
+    for mark, (what, do) in _OTHERS.items():
+        if head.startswith(mark):
+            raise BadInput(f"{path} is {what}; expected text in UTF-8; {do}")
 
 
 def _too_long(line: int, end: int) -> Broken:
@@ -123,7 +102,7 @@ def _too_long(line: int, end: int) -> Broken:
 
 
 def _text(path: Path, file: IO[bytes], under: str, at: int) -> Iterator[Row | Broken]:
-    for line in _lines(file, at):
+    for line in split(file, at):
         if line.raw is None:
             yield _too_long(line.number, line.end)
         elif line.raw.strip():
@@ -144,42 +123,17 @@ def _decoded(line: int, end: int, raw: bytes, read: Callable[[str], Any], key: s
 
 
 def _json(path: Path, file: IO[bytes], under: str, at: int) -> Iterator[Row | Broken]:
-    mark, one_a_line = _opening(file)
-    if one_a_line and not under:
+    kind = opening(path, file, under)
+    if kind == "lines":
         yield from _json_lines(file, at)
-    elif mark in (b"{", b"["):
+    elif kind == "document":
         yield from _json_document(path, file, under, at)
-    elif mark:
-        raise BadInput(f"{path} is no JSON: it begins with {_head(file)!r}; expected a list or a mapping of records")
-
-
-def _head(file: IO[bytes]) -> str:
-    file.seek(0)
-    return file.read(40).decode("utf-8", "replace").partition("\n")[0]
-
-
-def _opening(file: IO[bytes]) -> tuple[bytes, bool]:
-    """The first byte that is no blank, and whether each line is a record of its own."""
-    heads = (line.raw for line in _lines(file, 0) if line.raw is None or line.raw.strip())
-    first, second = next(heads, b""), next(heads, b"")
-    if first is None:  # one long line
-        file.seek(0)
-        return file.read(64).removeprefix(_MARK).lstrip()[:1], False
-    begins, more = first.strip()[:1], second is None or second.strip()[:1] == b"{"
-    return begins, begins == b"{" and first.rstrip().endswith(b"}") and (more or _flat(first))
-
-
-def _flat(raw: bytes) -> bool:
-    """Whether a file's only line is a record itself, and no mapping of records: most of what it holds is no mapping."""
-    try:
-        value = json.loads(raw)
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(value, dict) and 2 * sum(isinstance(part, dict) for part in value.values()) < len(value)
+    elif kind:
+        raise BadInput(f"{path} is no JSON: it begins with {kind!r}; expected a list or a mapping of records")
 
 
 def _json_lines(file: IO[bytes], at: int) -> Iterator[Row | Broken]:
-    for line in _lines(file, at):
+    for line in split(file, at):
         if line.raw is None:
             yield _too_long(line.number, line.end)
         elif line.raw.strip():
@@ -188,29 +142,52 @@ def _json_lines(file: IO[bytes], at: int) -> Iterator[Row | Broken]:
 
 def _json_document(path: Path, file: IO[bytes], under: str, at: int) -> Iterator[Row | Broken]:
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        if at > len(data):
+            return  # `cut_short` was told behind the last record
+        begin = 0 if at == len(data) else at  # was a record the last thing in it? Only the whole file tells
+        document = Document(data, MOST_BYTES, begin, line_at(file, begin))
         try:
-            for piece in Document(data, MOST_BYTES, at, _line_at(file, at)).records(under):
-                yield _piece(piece)
+            found = (_piece(piece, document) for piece in document.records(under))
+            yield from found if begin == at else (row for row in found if row.end > at)
         except BadInput as err:
             raise BadInput(f"{path}: {err}") from err
 
 
-def _piece(piece: Cut) -> Row | Broken:
+def _piece(piece: Cut, document: Document) -> Row | Broken:
     if piece.raw is None:
-        return Broken(piece.line, piece.end, piece.reason, "where a record should be")
-    return _decoded(piece.line, piece.end, piece.raw, _strict, piece.key)
+        return Broken(piece.line, piece.end, piece.reason, piece.got)
+    row = _decoded(piece.line, piece.end, piece.raw, _strict, piece.key)
+    return row if isinstance(row, Row) or _is_json(piece.raw) else dataclasses.replace(row, end=document.back(piece))
+
+
+def _is_json(raw: bytes) -> bool:
+    """Whether the record's own marks are in order, whatever else is wrong with it (NaN, a key twice, its letters)."""
+    try:
+        json.loads(raw.decode("utf-8", "replace"))
+    except json.JSONDecodeError:
+        return False
+    except (ValueError, RecursionError):  # a number too long, a nesting too deep
+        return True
+    return True
 
 
 def _document(path: Path, file: IO[bytes], under: str, at: int) -> Iterator[Row | Broken]:
     if at:
         return
     raw = file.read(MOST_BYTES + 1)
-    yield _too_long(1, len(raw)) if len(raw) > MOST_BYTES else _decoded(1, len(raw), raw.removeprefix(_MARK), _strict)
+    yield _too_long(1, len(raw)) if len(raw) > MOST_BYTES else _decoded(1, len(raw), raw.removeprefix(MARK), _strict)
 
 
 def _strict(text: str) -> Any:
-    """JSON as the standard has it: no NaN, no Infinity."""
-    return json.loads(text, parse_constant=_refuse)
+    """JSON as it should be: no NaN, no Infinity, no key twice."""
+    return json.loads(text, parse_constant=_refuse, object_pairs_hook=_once)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise ValueError(f"a key stands twice: {Counter(key for key, _ in pairs).most_common(1)[0][0]!r:.60}")
+    return made
 
 
 def _refuse(name: str) -> Any:
@@ -224,6 +201,8 @@ def _csv(path: Path, file: IO[bytes], under: str, at: int) -> Iterator[Row | Bro
     head = next(_csv_rows(file, 0), None)
     if not isinstance(head, Row):
         raise BadInput(f"{path} has no header; expected a CSV file whose first line names its columns")
+    if twice := [name for name, n in Counter(head.value).items() if n > 1]:
+        raise BadInput(f"{path} names the column {twice[0]!r} twice; expected a header in which each name stands once")
     for row in _csv_rows(file, at or head.end, len(head.value)):
         if isinstance(row, Row):
             row = dataclasses.replace(row, value=dict(zip(head.value, row.value, strict=True)))
@@ -232,7 +211,7 @@ def _csv(path: Path, file: IO[bytes], under: str, at: int) -> Iterator[Row | Bro
 
 def _csv_rows(file: IO[bytes], at: int, width: int | None = None) -> Iterator[Row | Broken]:
     """Rows as lists of cells. A row ends where its quotes are closed; one that is broken costs only its first line."""
-    lines, ahead = _lines(file, at), deque[_Line]()
+    lines, ahead = split(file, at), deque[Line]()
     while ahead := ahead or deque(islice(lines, 1)):
         row = _row(ahead, lines, width)
         for _ in range(row.raw.count(b"\n") + 1 if isinstance(row, Row) else 1):
@@ -241,7 +220,7 @@ def _csv_rows(file: IO[bytes], at: int, width: int | None = None) -> Iterator[Ro
             yield row
 
 
-def _row(ahead: deque[_Line], lines: Iterator[_Line], width: int | None) -> Row | Broken:
+def _row(ahead: deque[Line], lines: Iterator[Line], width: int | None) -> Row | Broken:
     first, count = ahead[0], _count(ahead, lines)
     if first.raw is None or count == 0:
         return _cut_row(first)
@@ -252,13 +231,13 @@ def _row(ahead: deque[_Line], lines: Iterator[_Line], width: int | None) -> Row 
     return _cut_row(first) if isinstance(row, Broken) and count > 1 else row
 
 
-def _cut_row(first: _Line) -> Broken:
+def _cut_row(first: Line) -> Broken:
     if first.raw is None:
         return _too_long(first.number, first.end)
     return Broken(first.number, first.end, "open_quote", "a quote that is not closed")
 
 
-def _count(ahead: deque[_Line], lines: Iterator[_Line]) -> int:
+def _count(ahead: deque[Line], lines: Iterator[Line]) -> int:
     """How many lines the first row takes; 0 when its quotes are not closed within reason."""
     quotes = size = 0
     for count in range(1, MOST_LINES + 1):

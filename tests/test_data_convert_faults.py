@@ -10,6 +10,7 @@ import pytest
 
 from streambridge.data import converting, source_set, tables
 from streambridge.data.job import Job
+from streambridge.data.outputs import Outputs
 from streambridge.errors import BadInput, WrongUse
 from test_data_convert import activitynet, run
 
@@ -67,6 +68,36 @@ def test_two_conversions_that_end_in_one_file_never_overwrite_each_other(tmp_pat
     (tmp_path / "out/coin.train.jsonl").rename(tmp_path / "moved.jsonl")
     assert converting.run(first)["produced"]["samples"] == 1
     assert "aaaaaaaaaaa" in (tmp_path / "out/coin.train.jsonl").read_text()
+
+
+def test_a_name_that_another_was_quicker_to_take_is_never_overwritten(tmp_path, monkeypatch):
+    outputs = Outputs(tmp_path, "mark")
+    outputs.add("x.jsonl", "mine")
+    real = os.link
+
+    def slower(part, final):
+        final.write_text("theirs")
+        real(part, final)
+
+    monkeypatch.setattr(os, "link", slower)
+    with pytest.raises(WrongUse, match="stands there already"):
+        outputs.publish(["x.jsonl"])
+    assert (tmp_path / "x.jsonl").read_text() == "theirs"
+
+
+def test_force_removes_nothing_but_what_a_conversion_of_this_set_writes(tmp_path):
+    path = activitynet(tmp_path / "train.json", 3)
+    words = ("activitynet_captions", "--input", path, "--out", tmp_path / "out")
+    assert run(*words) == 0
+    report = tmp_path / "out/activitynet_captions.train.report.json"
+    said = json.loads(report.read_text())
+    kept = [tmp_path / "precious", tmp_path / "out/precious", tmp_path / "out/coin.train.jsonl"]
+    for one in kept:
+        one.write_text("kept")
+    said["files"] += ["../precious", "precious", "coin.train.jsonl", str(tmp_path / "precious"), "rejected/../precious"]
+    report.write_text(json.dumps(said))
+    assert run(*words, "--force") == 0
+    assert all(one.read_text() == "kept" for one in kept)
 
 
 def test_one_file_of_several_that_cannot_be_read_costs_itself(tmp_path, capsys):

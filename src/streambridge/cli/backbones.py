@@ -2,14 +2,13 @@
 
 import json as json_
 import shlex
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from streambridge.cli import bars
 from streambridge.errors import WrongUse
 from streambridge.installed import expect_library
 
@@ -48,7 +47,7 @@ def _compared(only: list[str] | None) -> list[dict[str, Any]]:
 
     torch.set_num_threads(1)  # the models are tiny
     columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
-    with Progress(*columns, disable=not sys.stderr.isatty(), console=Console(stderr=True), transient=True) as bar:
+    with bars.bar(*columns) as bar:
         task = bar.add_task("backbones", total=None)
         return list(run(only, tick=lambda kind: bar.update(task, description=kind)))
 

@@ -1,15 +1,13 @@
 """`streambridge bench`: score a model and a gate on unseen streams. Knows names and files, and no arithmetic."""
 
 import json as json_
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import Progress
 
 from streambridge import loading
+from streambridge.cli import bars
 from streambridge.cli.backbones import backbones
 from streambridge.cli.choosing import GATE, TINY, backbone_for, gate_for, gate_name
 from streambridge.cli.gate_scores import gate
@@ -61,7 +59,7 @@ def world(
     backbone = backbone_for(model)
     gate = gate_for(gate_name(model, activation), backbone, threshold, rest)
     setting = room.Setting(backbone, gate, policies[0], max_len, fps)
-    with Progress(disable=not sys.stderr.isatty(), console=Console(stderr=True), transient=True) as bar:
+    with bars.bar() as bar:
         if memory == "all":
             task = bar.add_task("worlds", total=streams * len(policies))
             found: Any = room.by_distance(setting, plan, policies, lambda done: bar.update(task, completed=done))

@@ -64,9 +64,9 @@ def stats(
     from streambridge.data.outputs import write
 
     named = files_of(files)
+    found, samples = drawing.counted(named, shown if page else 0, seed)
     if page is not None:
-        write(page, drawing.page(named, shown=shown, seed=seed))
-    found = room.stats(named)
+        write(page, drawing.told(found, samples))
     for line in [json_.dumps(found, ensure_ascii=False)] if json else room.told(found):
         typer.echo(line)
     if page is not None:

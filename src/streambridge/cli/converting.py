@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from streambridge.cli import bars
 from streambridge.errors import WrongUse
 
 if TYPE_CHECKING:
@@ -199,12 +200,9 @@ def _stems(folder: Path | None) -> frozenset[str] | None:
 
 @contextmanager
 def _bar(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on a terminal, nothing in a pipe."""
-    from rich.console import Console
     from rich.progress import Progress, TimeElapsedColumn
 
-    columns = (*Progress.get_default_columns(), TimeElapsedColumn())
-    with Progress(*columns, disable=not sys.stderr.isatty(), console=Console(stderr=True), transient=True) as bar:
+    with bars.bar(*Progress.get_default_columns(), TimeElapsedColumn()) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 

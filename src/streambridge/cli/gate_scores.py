@@ -2,13 +2,13 @@
 
 import json as json_
 import shlex
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from streambridge.cli import bars
 from streambridge.errors import BadInput, WrongUse
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def gate(
     if out is not None:
         _expect_plots(out)
     truth = _timelines(timelines)
-    with _bar() as bar:
+    with bars.bar() as bar:
         logs = [gate_logs.read(path) for path in bar.track(_there(events), description="logs")]
         task = bar.add_task("settings", total=None)
         found = gate_scores.evaluate(
@@ -108,13 +108,6 @@ def _command(events: Iterable[Path], timelines: Path, tol: str, out: Path | None
     named = [word for path in events for word in ("--events", str(path))]
     also = [] if out is None else ["--out", str(out)]
     return shlex.join(["streambridge", "bench", "gate", *named, "--timelines", str(timelines), "--tol", tol, *also])
-
-
-def _bar() -> Any:
-    from rich.console import Console
-    from rich.progress import Progress
-
-    return Progress(disable=not sys.stderr.isatty(), console=Console(stderr=True), transient=True)
 
 
 def _write(path: Path, text: str) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Annotated, Any, TextIO
 
 import typer
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from streambridge.cli import bars
 from streambridge.errors import BadInput, WrongUse
 
 DEVICES = ("cpu", "cuda")
@@ -74,7 +74,7 @@ def _measure(
     command = " ".join(["streambridge", *sys.argv[1:]]) if sys.argv[1:2] == ["bench"] else "streambridge bench latency"
     said = TextColumn("{task.description}"), TextColumn("{task.completed} steps")
     columns = SpinnerColumn(), *said, TimeElapsedColumn()
-    with Progress(*columns, disable=not sys.stderr.isatty(), console=Console(stderr=True), transient=True) as bar:
+    with bars.bar(*columns) as bar:
         task = bar.add_task("latency", total=None)
         stream = run(
             QUICK if quick else Extent(),

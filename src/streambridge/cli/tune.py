@@ -5,13 +5,13 @@ Knows names, files and a terminal; what is reckoned stands in train/ and scoring
 
 import json as json_
 import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from streambridge.cli import bars
 from streambridge.errors import WrongUse
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def tune(
     _expect(clips, out, plot)
     wanted = wishes.read(labels, clips)
     run = _Run(_model(clips, model), activation, fps, work)
-    with _bar() as bar:
+    with bars.bar() as bar:
         parts = run.gather(wanted, bar, "clips")
         task = bar.add_task("settings", total=None)
         settings = run.gate.settings()
@@ -169,13 +169,6 @@ def _model(clips: Sequence[str], model: str | None) -> str:
 def _in_code(proposed: Mapping[str, Any]) -> str:
     numbers = ", ".join(f"{name}={proposed[name]!r}" for name in ("threshold", "rest_s", "rearm", "rising"))
     return f"gate.trigger = TriggerSettings({numbers})"
-
-
-def _bar() -> Any:
-    from rich.console import Console
-    from rich.progress import Progress
-
-    return Progress(disable=not sys.stderr.isatty(), console=Console(stderr=True), transient=True)
 
 
 # ---------------------------------------------------------------------------------------------- what is told

@@ -2,7 +2,6 @@
 
 import csv
 import json as json_
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 
 import typer
 
+from streambridge.cli import bars
 from streambridge.cli.checking import FILES, files_of
 from streambridge.errors import UnknownName, WrongUse
 
@@ -163,9 +163,6 @@ def probe(
     out: Annotated[Path, typer.Option(help="The CSV file to write: video, duration_s, fps.")],
 ) -> int:
     """Write how long videos are and their frame rates: the table that several sets need beside their annotations."""
-    from rich.console import Console
-    from rich.progress import Progress
-
     from streambridge.data import probing
 
     paths = probing.videos(folder)
@@ -175,7 +172,7 @@ def probe(
     try:
         with (
             out.open("w", encoding="utf-8", newline="") as file,
-            Progress(disable=not sys.stderr.isatty(), console=Console(stderr=True), transient=True) as bar,
+            bars.bar() as bar,
         ):
             table = csv.writer(file, lineterminator="\n")
             table.writerow(("video", "duration_s", "fps"))

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from streambridge import streamit
+from streambridge.data.flatten import TICK_MS
 from streambridge.data.rules import Fault
 from streambridge.types import Question, Reference, Timeline
 
-TICK_MS: Final = 1000  # where the policy says nothing
 WATCHED_KINDS: Final = ("instruction", "question")  # of questions that converters write; the world has its own
 
 

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from streambridge import streamit
-from streambridge.data.instants import TICK_MS, Sample, answers, good_tick, mapping, shifted
+from streambridge.data.flatten import TICK_MS
+from streambridge.data.instants import Sample, answers, good_tick, mapping, shifted
 from streambridge.data.reasons import QUIRKS, REASONS
 from streambridge.data.rules import Fault, short
 from streambridge.data.texts import MOST_ADDRESS, broken, strings, unsafe_note, unsafe_text, unsafe_uri, wordless

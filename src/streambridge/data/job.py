@@ -109,9 +109,15 @@ class Job:
 
     def _written(self) -> list[str]:
         try:
-            return [str(name) for name in json.loads(self.report.read_text(encoding="utf-8"))["files"]]
+            named = json.loads(self.report.read_text(encoding="utf-8"))["files"]
+            return [str(name) for name in named if self._own(str(name))]
         except (OSError, ValueError, LookupError, TypeError):
             return []  # there is none, or it is damaged
+
+    def _own(self, name: str) -> bool:
+        """Whether a name in a report is one that a conversion of this set writes: a report may come from anywhere."""
+        head, slash, last = name.rpartition("/")
+        return (head, slash) in (("", ""), ("rejected", "/")) and last.startswith(f"{self.source.name}.")
 
 
 def layout(path: Path, given: Input) -> tuple[str, str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final
 
@@ -97,15 +97,21 @@ class Outputs:
     @staticmethod
     def _give(part: Path, final: Path, anew: bool) -> None:
         """Rename, but never over what another conversion has put there meanwhile."""
-        if not anew and final.exists() and not final.samefile(part):
-            raise WrongUse(f"{final} stands there already; remove it and type the same line again")
-        if not anew and not final.exists():
-            with suppress(OSError):  # a file system without links: then the look before must do
-                os.link(part, final)  # unlike a rename, it fails where something stands
-        if final.exists() and final.samefile(part):
-            part.unlink()
-        else:
+        if anew:
             part.replace(final)
+            return
+        try:
+            os.link(part, final)  # unlike a rename, it fails where something stands
+        except FileExistsError:
+            if not final.samefile(part):  # else it was given its name before a kill
+                message = f"{final} stands there already; remove it and type the same line again"
+                raise WrongUse(message) from None
+        except OSError:  # a file system without links: a look before must do
+            if final.exists():
+                raise
+            part.replace(final)
+            return
+        part.unlink()
 
     def final(self, name: str) -> Path:
         """Where a file stands when all is done."""

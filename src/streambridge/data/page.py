@@ -32,17 +32,24 @@ def page(paths: Iterable[str | os.PathLike[str]], title: str = "Stream-IT", show
     Raises:
         BadInput: when a file cannot be read, or `file:line: field: rule` when a line is no sample.
     """
-    counted = Stats()
+    return told(*counted(paths, shown, seed), title)
+
+
+def counted(
+    paths: Iterable[str | os.PathLike[str]], shown: int = SHOWN, seed: int = 0
+) -> tuple[dict[str, Any], list[Timeline]]:
+    """The counts of all samples and the ones to be drawn, in one reading; arguments and errors as of `page`."""
+    counts = Stats()
     chosen: list[tuple[float, int, Timeline]] = []  # a heap: the sample with the highest draw goes first
     number = 0
     for path in paths:
         for timeline in streamit.read(path):
-            counted.add(timeline)
+            counts.add(timeline)
             number += 1
             heapq.heappush(chosen, (-u(seed, timeline.id, "page"), -number, timeline))
             if len(chosen) > shown:
                 heapq.heappop(chosen)
-    return told(counted.said(), [timeline for *_, timeline in sorted(chosen, reverse=True)], title)
+    return counts.said(), [timeline for *_, timeline in sorted(chosen, reverse=True)]
 
 
 def told(stats: Mapping[str, Any], samples: Sequence[Timeline], title: str = "Stream-IT") -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from streambridge.data.flatten import TICK_MS
 from streambridge.errors import WrongUse
 
 
@@ -24,7 +25,7 @@ class Policy:
         options: the rules of the set that is converted.
     """
 
-    tick_ms: int = 1000
+    tick_ms: int = TICK_MS
     clamp_ms: int = 2000
     proactive_share: float = 0.2
     seed: int = 0

@@ -14,7 +14,7 @@ MOST_TEXT: Final = 20_000  # characters of one text: a whole transcript fits, a 
 MOST_ADDRESS: Final = 1_000  # characters of an id or a uri
 _DEEPEST: Final = 50  # levels of a mapping that are looked through: real ones have two or three
 
-_NO_WORDS: Final = {"none", "nan", "null", "n/a"}
+NO_WORDS: Final = frozenset({"none", "nan", "null", "n/a"})
 _SEEN: Final = "LNPS"  # letters, numbers, punctuation, symbols: what else there is shows nothing
 _BREAKS: Final = {"Cc", "Zl", "Zp"}  # control characters, and the two that are line ends to many readers
 # Tokens that stand for pictures or times in training files of other models: <image>, <T1>, <vid>, <12.5s>, <|im_end|>.
@@ -42,7 +42,7 @@ def wordless(text: str) -> str:
     """Why a text is no words, or nothing when it is: rule `words`."""
     if not any(unicodedata.category(char)[0] in _SEEN for char in text):
         return "nothing that can be seen"
-    return "a word that stands for none" if text.strip().casefold() in _NO_WORDS else broken(text)
+    return "a word that stands for none" if text.strip().casefold() in NO_WORDS else broken(text)
 
 
 def unsafe_text(text: str) -> str:

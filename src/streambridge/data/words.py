@@ -10,12 +10,11 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from streambridge.data.source_set import Reject
-from streambridge.data.texts import unsafe_text, wordless
+from streambridge.data.texts import NO_WORDS, unsafe_text, wordless
 
 MOST_CHARS: Final = 4000  # of one text; whole-video captions stay under 3000
 MOST_ID: Final = 200
 MOST_S: Final = 1e6  # of a time: eleven days; NaN is not below it either
-NONE: Final = frozenset({"none", "nan", "null", "n/a"})
 _HALVES: Final = re.compile("[\ud800-\udfff]")  # of characters, alone: no UTF-8 says them
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # and the two line ends of their own
 _ID: Final = re.compile(r"[^\x00-\x1f\x7f\\]+")
@@ -36,7 +35,7 @@ def clean(text: Any, repaired: Callable[[str], None]) -> str:
         raise Reject("bad_text" if text is not None else "empty_text", f"{text!r:.60}")
     stripped = text.strip()
     plain = " ".join(_CONTROL.sub(" ", stripped).split()) if _CONTROL.search(stripped) else stripped
-    if not plain or plain.lower() in NONE:
+    if not plain or plain.casefold() in NO_WORDS:
         raise Reject("empty_text", f"{text!r:.60}")
     if len(plain) > MOST_CHARS or wordless(plain) or unsafe_text(plain):
         raise Reject("bad_text", f"{plain!r:.60}")
